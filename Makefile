@@ -1,0 +1,56 @@
+# The doors of the house. `make help` lists them; every target that needs the environment makes it first.
+SHELL := /bin/sh
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+BIN := .venv/bin
+
+# `make setup PYTHON=python3.12` uses another interpreter than the `python3` on the path.
+PYTHON ?= python3
+export PYTHON
+
+.PHONY: help setup run test test-unit test-api test-stack check lint types imports migrations pages format
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+
+setup:  ## make .venv with the command .venv/bin/souk (does nothing when nothing changed)
+	@.ci/setup
+
+run: setup  ## start everything, play the demonstration, stay until Ctrl-C
+	@exec $(BIN)/souk up --demo
+
+test: setup  ## all tests; starts what they need
+	@$(BIN)/pytest
+
+test-unit: setup  ## tests that need no service, in seconds
+	@$(BIN)/pytest tests/unit tests/test_repository.py
+
+test-api: setup  ## tests through HTTP on a real PostgreSQL
+	@$(BIN)/pytest tests/api
+
+test-stack: setup  ## tests with everything running
+	@$(BIN)/pytest tests/stack
+
+check: setup  ## lint, format, types, import directions, migrations, generated pages
+	@$(MAKE) --keep-going lint types imports migrations pages
+
+lint:
+	@$(BIN)/ruff check --quiet --output-format concise && echo "lint: clean"
+	@$(BIN)/ruff format --check --quiet && echo "format: clean"
+
+types:
+	@$(BIN)/mypy
+
+imports:
+	@$(BIN)/lint-imports --no-logo
+
+# Models are compared with the migration files; that no database is there to be asked as well is no news.
+migrations:
+	@PYTHONWARNINGS='ignore:Got an error checking a consistent migration history:RuntimeWarning' \
+		$(BIN)/souk django makemigrations --check --dry-run
+
+pages:
+	@$(BIN)/souk django write_docs --check && echo "generated pages: current"
+
+format: setup  ## mend what ruff can mend by itself
+	@$(BIN)/ruff check --fix --quiet && $(BIN)/ruff format

@@ -1,0 +1,74 @@
+"""Who is asking: the bearer check of the API, and the password check behind the token door."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+from django.contrib.auth.backends import BaseBackend
+from django.db import connection
+from django.http import HttpRequest
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.request import Request
+
+from souk.accounts.models import User
+from souk.kit.problem import NotAuthenticated
+
+COLUMNS = ("id", "username", "display_name", "is_staff")
+# One indexed query. The database's clock decides what has expired.
+CALLER_OF_TOKEN = """
+    SELECT u.id, u.username, u.display_name, u.is_staff
+      FROM oauth2_provider_accesstoken t JOIN accounts_user u ON u.id = t.user_id
+     WHERE t.token_checksum = %s AND t.expires > clock_timestamp() AND t.created >= u.token_epoch
+       AND u.is_active AND u.deleted IS NULL
+"""
+
+
+class BearerToken(BaseAuthentication):
+    """`Authorization: Bearer <opaque token>`. Reads the header alone, never the body."""
+
+    def authenticate(self, request: Request) -> tuple[User, None] | None:
+        """The caller, or None without a header. Raises NotAuthenticated for a header that names nobody."""
+        header = request._request.META.get("HTTP_AUTHORIZATION")
+        if header is None:
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token or len(token) > 255 or not token.isascii():
+            raise NotAuthenticated("The Authorization header takes the form: Bearer <token>.", invalid_token=True)
+        with connection.cursor() as cursor:
+            cursor.execute(CALLER_OF_TOKEN, [hashlib.sha256(token.encode()).hexdigest()])
+            row = cursor.fetchone()
+        if row is None:
+            raise NotAuthenticated("The access token is unknown, has expired, or was ended.", invalid_token=True)
+        return User.from_db("default", COLUMNS, row), None
+
+    def authenticate_header(self, request: Request) -> str:
+        return 'Bearer realm="souk"'
+
+
+class PasswordBackend(BaseBackend):
+    """User name, whatever its case, and password of an account in good standing."""
+
+    def authenticate(
+        self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **rest: Any
+    ) -> User | None:
+        if username is None or password is None:
+            return None
+        user: User | None = User.objects.named(username).first()
+        if user is None:
+            # The same work as for a known name, so that the time does not tell which names exist.
+            User().set_password(password)
+            return None
+        return user if user.check_password(password) and user.is_active else None
+
+    def get_user(self, user_id: Any) -> User | None:
+        found: User | None = User.objects.filter(pk=user_id).first()
+        return found
+
+
+def signed_in(request: Request) -> User:
+    """The caller. Raises NotAuthenticated for an anonymous one."""
+    if request.user is None:
+        raise NotAuthenticated
+    user: User = request.user
+    return user

@@ -1,0 +1,1 @@
+"""What is for sale: products of sellers, and the tags that staff manage."""

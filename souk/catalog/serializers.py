@@ -1,0 +1,148 @@
+"""The shapes of products, in and out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from souk.catalog.machine import ProductMachine
+from souk.kit.entity import moment_of
+from souk.kit.machine import events_allowed
+from souk.kit.money import Money
+from souk.kit.parsing import Page, Shape
+
+Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")]
+Description = Annotated[str, msgspec.Meta(max_length=10_000)]
+OnHand = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+TagName = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+TagNames = Annotated[list[TagName], msgspec.Meta(max_length=20)]
+
+
+class Image(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A picture somewhere else: an https link, never fetched by Souk."""
+
+    url: Annotated[str, msgspec.Meta(max_length=2000)]
+    alt: Annotated[str, msgspec.Meta(max_length=300)] = ""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.url)
+        if parts.scheme != "https" or not parts.hostname or any(sign <= " " for sign in self.url):
+            raise ValueError("A picture is an https link")
+
+
+Images = Annotated[list[Image], msgspec.Meta(max_length=10)]
+
+
+class ProductIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a seller sends for a new product."""
+
+    title: Title
+    description: Description = ""
+    price: Money
+    stock: OnHand
+    tags: TagNames = []
+    images: Images = []
+    state: Literal["DRAFT", "ACTIVE"] = "ACTIVE"
+
+
+class ProductChange(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a seller sends to change a product. Lists replace; `stock` is what was counted on hand."""
+
+    title: Title | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    price: Money | UnsetType = UNSET
+    stock: OnHand | UnsetType = UNSET
+    tags: TagNames | UnsetType = UNSET
+    images: Images | UnsetType = UNSET
+
+    def sent(self) -> dict[str, Any]:
+        """The fields that were sent, pictures as plain data."""
+        found = {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+        if "images" in found:
+            found["images"] = msgspec.to_builtins(found["images"])
+        return found
+
+
+class OwnProducts(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of a seller's own list."""
+
+    state: Literal["DRAFT", "ACTIVE", "ARCHIVED"] | None = None
+
+
+class SellerOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A seller, wherever one is named."""
+
+    id: UUID
+    username: str
+    display_name: str
+
+
+class StockOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The counters, for the seller alone."""
+
+    on_hand: int
+    reserved: int
+
+
+class ProductOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):
+    """A product, as it is shown."""
+
+    id: UUID
+    seller: SellerOut
+    title: str
+    description: str
+    price: Money
+    available: int
+    state: str
+    tags: list[str]
+    images: list[Any]
+    published: datetime | None
+    created: datetime
+    updated: datetime
+    allowed_actions: list[str]
+    stock: StockOut | UnsetType = UNSET
+
+
+class ProductsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of products."""
+
+    results: list[ProductOut]
+    next: str | None
+
+
+def product_out(row: Mapping[str, Any], caller_id: UUID | None) -> ProductOut:
+    """A row of `ProductQuerySet.shown()`, as this caller may see it."""
+    own = row["seller_id"] == caller_id
+    return ProductOut(
+        id=row["id"],
+        seller=SellerOut(
+            id=row["seller_id"], username=row["seller__username"], display_name=row["seller__display_name"]
+        ),
+        title=row["title"],
+        description=row["description"],
+        price=Money(amount=row["price_amount"], currency=row["price_currency"]),
+        available=row["on_hand"] - row["reserved"],
+        state=row["state"],
+        tags=row["tag_names"],
+        images=row["images"],
+        published=None if row["published_id"] is None else moment_of(row["published_id"]),
+        created=row["created"],
+        updated=row["updated"],
+        allowed_actions=_allowed(row["state"]) if own else [],
+        stock=StockOut(on_hand=row["on_hand"], reserved=row["reserved"]) if own else UNSET,
+    )
+
+
+def etag_of(row: Mapping[str, Any]) -> str:
+    """`<edit>.<stock>`: a sale changes the second part alone."""
+    return f"{row['version']}.{row['stock_version']}"
+
+
+def _allowed(state: str) -> list[str]:
+    return ["edit", *events_allowed(ProductMachine, state, "seller"), "delete"]

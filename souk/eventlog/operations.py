@@ -1,0 +1,221 @@
+"""Writing the log: `record` tells an event, `change_state` is the only way in which a state changes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+import msgspec
+from django.db import connection
+
+from souk.eventlog.models import LivingSubject, Subject
+from souk.kit.context import current_traceparent
+from souk.kit.machine import IllegalTransition, next_state, sources_of, transitions_of
+
+NUMBER_EVENTS_AT_ONCE = 2000
+
+
+@dataclass(frozen=True)
+class Actor:
+    """Who caused a change: a user, a member of the staff in that role, or Souk itself (the clock, a reaction)."""
+
+    type: Literal["user", "staff", "system"]
+    id: UUID | None = None
+
+    def __str__(self) -> str:
+        return self.type if self.id is None else f"{self.type}:{self.id}"
+
+
+SYSTEM = Actor("system")
+
+
+def acting_user(user_id: UUID) -> Actor:
+    """The actor of what a user does for themselves."""
+    return Actor("user", user_id)
+
+
+def database_now() -> datetime:
+    """The database's present moment: the one clock that every process shares.
+
+    Asked for in a statement of its own after a lock was taken: a moment read together with the lock may be older than
+    the wait for it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        (now,) = cursor.fetchone()
+        assert isinstance(now, datetime)
+        return now
+
+
+def record(
+    subject: Subject,
+    event_type: str,
+    *,
+    actor: Actor,
+    data: Mapping[str, Any],
+    audience: Iterable[UUID] = (),
+) -> int:
+    """Append an event in the caller's transaction, and return its sequence. The subject's row gets locked.
+
+    `data` is small JSON; `audience` are the ids of the users who may see the event.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH counted AS (
+                UPDATE {subject._meta.db_table} SET last_sequence = last_sequence + 1 WHERE id = %(id)s
+                RETURNING last_sequence
+            )
+            INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
+            SELECT %(type)s, %(subject_type)s, %(id)s, last_sequence, %(data)s::jsonb, %(actor)s, %(traceparent)s,
+                   %(audience)s::uuid[]
+              FROM counted
+            RETURNING sequence
+            """,  # noqa: S608  # the table's name is the model's own
+            {
+                "id": subject.pk,
+                "type": event_type,
+                "subject_type": subject.subject_type,
+                "data": _json(data),
+                "actor": str(actor),
+                "traceparent": current_traceparent(),
+                "audience": _ids(audience),
+            },
+        )
+        (sequence,) = cursor.fetchone()
+    subject.last_sequence = sequence
+    return int(sequence)
+
+
+def change_state(
+    row: LivingSubject,
+    event: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    event_type: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    audience: Iterable[UUID] = (),
+    **values: Any,
+) -> None:
+    """Let the row's machine take the event: state, `values`, history and (when it has a type) the event, all at once.
+
+    The caller has locked the row and read its state under that lock. `values` are further columns to set. Raises
+    IllegalTransition, and changes nothing then.
+    """
+    source = row.state
+    row.change(state=next_state(row.machine, source, event), updated=at, **values)
+    append_history(row, source=source, event=event, actor=actor, at=at)
+    if event_type is not None:
+        record(row, event_type, actor=actor, data=data or {}, audience=audience)
+
+
+def append_history(row: LivingSubject, *, source: str | None, event: str, actor: Actor, at: datetime) -> None:
+    """Write one line of the row's history. The row is locked (or new), so the sequence has no holes and no twins."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor, at)
+            SELECT %(type)s, %(id)s, coalesce(max(sequence), 0) + 1, %(source)s, %(target)s, %(event)s, %(actor)s,
+                   %(at)s
+              FROM eventlog_transition WHERE subject_id = %(id)s
+            """,
+            {
+                "type": row.subject_type,
+                "id": row.pk,
+                "source": source,
+                "target": row.state,
+                "event": event,
+                "actor": str(actor),
+                "at": at,
+            },
+        )
+
+
+def change_state_of_many(
+    model: type[LivingSubject],
+    event: str,
+    *,
+    ids: Iterable[UUID],
+    actor: Actor,
+    event_type: str,
+    audience_sql: str,
+    **values: Any,
+) -> list[UUID]:
+    """The guarded bulk form of `change_state`, for rows that the caller has locked; returns the ids that changed.
+
+    Rows in another state than the machine allows for the event are passed over. `audience_sql` is an expression over
+    the changed row (`changed.id`, ...) that gives the event's audience. `values` are further columns to set.
+    """
+    (target,) = set(transitions_of(model.machine)[event].values())
+    setters = "".join(f", {column} = %({column})s" for column in values)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""
+            WITH before AS (
+                SELECT id, state FROM {model._meta.db_table} WHERE id = ANY(%(ids)s) AND state = ANY(%(sources)s)
+            ), changed AS (
+                UPDATE {model._meta.db_table} AS t
+                   SET state = %(target)s, updated = clock_timestamp(), last_sequence = last_sequence + 1{setters}
+                  FROM before WHERE t.id = before.id AND t.state = before.state
+                RETURNING t.*, before.state AS source
+            ), history AS (
+                INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor)
+                SELECT %(type)s, id, 1 + (SELECT coalesce(max(h.sequence), 0) FROM eventlog_transition h
+                                           WHERE h.subject_id = changed.id), source, %(target)s, %(event)s, %(actor)s
+                  FROM changed
+            )
+            INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
+            SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text), %(actor)s,
+                   {audience_sql}
+              FROM changed
+            RETURNING subject_id
+            """,  # noqa: S608  # table, columns and expression are the model's and the caller's own, no outside text
+            {
+                **values,
+                "ids": list(ids),
+                "sources": list(sources_of(model.machine, event)),
+                "target": target,
+                "type": model.subject_type,
+                "event": event,
+                "event_type": event_type,
+                "actor": str(actor),
+            },
+        )
+        return [subject_id for (subject_id,) in cursor.fetchall()]
+
+
+def number_events(*, limit: int = NUMBER_EVENTS_AT_ONCE) -> int:
+    """Give committed events their position in the feed, oldest first; returns how many got one.
+
+    Returns 0 at once when another process is numbering. Must not run inside a longer transaction.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT number_events(%s)", [limit])
+        (numbered,) = cursor.fetchone()
+    return int(numbered)
+
+
+def _json(data: Mapping[str, Any]) -> str:
+    return msgspec.json.encode(data).decode()
+
+
+def _ids(audience: Iterable[UUID]) -> list[UUID]:
+    return sorted(set(audience))
+
+
+__all__ = [
+    "SYSTEM",
+    "Actor",
+    "IllegalTransition",
+    "acting_user",
+    "append_history",
+    "change_state",
+    "change_state_of_many",
+    "database_now",
+    "number_events",
+    "record",
+]

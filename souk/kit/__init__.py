@@ -1,0 +1,1 @@
+"""What all rooms share and none owns. Names no noun of the shop."""

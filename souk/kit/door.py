@@ -1,0 +1,100 @@
+"""The HTTP door: one write request is one transaction, and what a view returns is what is sent."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import msgspec
+from django.db import OperationalError, transaction
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from souk.kit.idempotency import answer_once, key_of
+from souk.kit.parsing import Shape
+from souk.kit.problem import VersionMismatch, sqlstate_of
+
+DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+class Door(APIView):
+    """Base of every view. A view parses, calls one operation and shapes the answer; it never catches a refusal.
+
+    Reads run in autocommit. Everything else runs in one durable transaction, tried again when PostgreSQL chose it as
+    the victim of a deadlock, and under the caller's Idempotency-Key when there is one.
+    """
+
+    idempotent = True  # whether POST here honours an Idempotency-Key
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # any Django response, not REST framework's alone
+        self.args, self.kwargs = args, kwargs
+        self.headers = self.default_response_headers
+        asked = self.request = self.initialize_request(request, *args, **kwargs)
+        try:
+            self.initial(asked, *args, **kwargs)
+            name = (asked.method or "").lower()
+            found = getattr(self, name, None) if name in self.http_method_names else None
+            handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
+            response = handler() if asked.method in SAFE else self.write(asked, handler)
+        except Exception as error:  # the one place where every refusal and defect becomes an answer
+            response = self.handle_exception(error)
+        self.response = self.finalize_response(asked, response, *args, **kwargs)
+        return self.response
+
+    def write(self, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
+        """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
+        key = key_of(request) if request.method == "POST" and self.idempotent and request.user else None
+        if key is not None:
+            handler = partial(answer_once, user_id=request.user.pk, key=key, request=request, handler=handler)
+        for pause in (0.01, 0.04, 0.1, None):
+            try:
+                with transaction.atomic(durable=True):
+                    return handler()
+            except OperationalError as error:
+                if pause is None or sqlstate_of(error) not in (DEADLOCK, SERIALIZATION_FAILURE):
+                    raise
+                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # spreads the retries, guards nothing
+        raise AssertionError("the last try returns or raises")
+
+
+def answer(shape: Shape | dict[str, Any], *, status: int = 200, etag: str | None = None) -> HttpResponse:
+    """A JSON answer, with its ETag where the thing has one."""
+    response = HttpResponse(msgspec.json.encode(shape), status=status, content_type="application/json")
+    if etag is not None:
+        response["ETag"] = f'"{etag}"'
+    return response
+
+
+def created(shape: Shape, *, location: str, etag: str | None = None) -> HttpResponse:
+    """201 with the address of what was made."""
+    response = answer(shape, status=201, etag=etag)
+    response["Location"] = location
+    return response
+
+
+def no_content() -> HttpResponse:
+    """204."""
+    response = HttpResponse(status=204)
+    del response["Content-Type"]
+    return response
+
+
+def etags_in(request: Request | HttpRequest, header: str) -> list[str] | None:
+    """The entity tags of If-Match or If-None-Match, unquoted; None without the header. `*` stays as it is."""
+    value = request.headers.get(header)
+    if value is None:
+        return None
+    return [tag.strip().removeprefix("W/").strip('"') for tag in value.split(",")]
+
+
+def require_match(request: Request, matches: Callable[[str], bool]) -> None:
+    """Hold the caller to their If-Match, if they sent one. Raises VersionMismatch."""
+    tags = etags_in(request, "If-Match")
+    if tags is not None and tags != ["*"] and not any(matches(tag) for tag in tags):
+        raise VersionMismatch

@@ -1,0 +1,209 @@
+"""Strict reading of what a caller sends. What comes out has the shape that was asked for, or the request is refused.
+
+Shapes are msgspec Structs: exact types (`"1"` is not 1, 1.0 is not 1), bounds in the annotation, unknown fields refused.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+from django.http import HttpRequest
+from django.http.request import UnreadablePostError
+from rest_framework.request import Request
+
+from souk.kit.problem import MalformedRequest, UnsupportedMediaType, ValidationFailed
+
+DEEPEST = 32
+STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+PLACE = re.compile(r" - at `\$(.*?)`$")
+
+
+class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Base of every shape that goes in or out."""
+
+
+AnyShape = TypeVar("AnyShape", bound=Shape)
+Limit = Annotated[int, msgspec.Meta(ge=1, le=100)]
+
+
+class Page(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query parameters of every list."""
+
+    limit: Limit = 20
+    cursor: str | None = None
+
+
+class Nothing(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The body of a request that says everything by its address."""
+
+
+def parsed(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
+    """The JSON body, in this shape.
+
+    Raises UnsupportedMediaType, BodyTooLarge (by Django's own limit), MalformedRequest for what is no strict JSON, and
+    ValidationFailed with one error per wrong place.
+    """
+    body = body_of(request)
+    if body or shape is not Nothing:
+        media, _, charset = (request.META.get("CONTENT_TYPE") or "").partition(";")
+        if media.strip().lower() != "application/json" or charset.strip().lower() not in ("", "charset=utf-8"):
+            raise UnsupportedMediaType
+    return shaped(shape, decoded_json(body) if body or shape is not Nothing else {})
+
+
+def body_of(request: Request | HttpRequest) -> bytes:
+    """The raw body. Raises BodyTooLarge (through Django) and MalformedRequest when the client broke off."""
+    plain = request._request if isinstance(request, Request) else request
+    try:
+        return plain.body
+    except UnreadablePostError as broken:
+        raise MalformedRequest("The body ended early.") from broken
+
+
+def shaped(shape: type[AnyShape], value: Any) -> AnyShape:
+    """The value in this shape. Raises ValidationFailed with one error per wrong place."""
+    errors = [_error("invalid", "No NUL and no lone surrogate, please.", place) for place in _unstorable(value, "")]
+    if not errors:
+        try:
+            return msgspec.convert(value, shape)
+        except msgspec.ValidationError:
+            errors = list(_errors(value, shape, ""))
+    raise ValidationFailed(errors=errors)
+
+
+def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
+    """The query parameters, in this shape (list fields may be repeated). Raises MalformedRequest naming each bad one."""
+    lists = _repeatable(shape)
+    found: dict[str, Any] = {}
+    errors: list[dict[str, Any]] = []
+    for name, values in request.GET.lists():
+        if len(values) > 1 and name not in lists:
+            errors.append({"parameter": name, "code": "repeated", "detail": "Only once, please."})
+        if UNSTORABLE.search(name) or any(UNSTORABLE.search(value) for value in values):
+            errors.append({"parameter": name, "code": "invalid", "detail": "No NUL, please."})
+        found[name] = values if name in lists else values[0]
+    if not errors:
+        try:
+            return msgspec.convert(found, shape, strict=False)
+        except msgspec.ValidationError:
+            for error in _errors(found, shape, "", strict=False):
+                name = error.pop("pointer").removeprefix("/").partition("/")[0]
+                errors.append({"parameter": name.replace("~1", "/").replace("~0", "~"), **error})
+    raise MalformedRequest("Some query parameters are not acceptable.", errors=errors)
+
+
+def decoded_json(body: bytes) -> Any:
+    """Strict JSON: UTF-8, no repeated keys, no NaN, at most 32 levels. Raises MalformedRequest."""
+    if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
+        raise MalformedRequest(f"The JSON is nested more than {DEEPEST} levels deep.")
+    try:
+        return json.loads(body.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+        raise MalformedRequest("The body is not valid JSON in UTF-8.") from error
+
+
+def _depth(body: bytes) -> int:
+    depth = deepest = 0
+    for byte in STRINGS.sub(b"", body):
+        if byte in b"[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif byte in b"]}":
+            depth -= 1
+    return deepest
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise MalformedRequest("A key is repeated in one object.")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise MalformedRequest(f"{name} is not JSON.")
+
+
+def _unstorable(value: Any, place: str) -> Iterator[str]:
+    """Pointers to the strings that PostgreSQL could not keep."""
+    if isinstance(value, str):
+        if UNSTORABLE.search(value):
+            yield place
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if UNSTORABLE.search(key):
+                yield place
+            else:
+                yield from _unstorable(inner, _below(place, key))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _unstorable(inner, f"{place}/{index}")
+
+
+def _errors(value: Any, wanted: Any, place: str, *, strict: bool = True) -> Iterator[dict[str, Any]]:
+    """Every reason why the value is not of the wanted type; msgspec alone tells only the first."""
+    try:
+        msgspec.convert(value, wanted, strict=strict)
+    except msgspec.ValidationError as error:
+        inner = list(_inner_errors(value, _without_extras(wanted), place, strict=strict))
+        yield from inner or [_told(error, place)]
+
+
+def _inner_errors(value: Any, wanted: Any, place: str, *, strict: bool) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
+        hints = _hints(wanted)
+        required = {field.name for field in msgspec.structs.fields(wanted) if field.required}
+        for name in required - value.keys():
+            yield _error("required", "This is needed.", _below(place, name))
+        for name, inner in value.items():
+            if name not in hints:
+                yield _error("unknown", "There is no such field.", _below(place, name))
+            else:
+                yield from _errors(inner, hints[name], _below(place, name), strict=strict)
+    elif isinstance(value, list) and get_origin(wanted) is list:
+        (item,) = get_args(wanted)
+        for index, inner in enumerate(value):
+            yield from _errors(inner, item, f"{place}/{index}", strict=strict)
+
+
+def _without_extras(wanted: Any) -> Any:
+    """The Struct or list type inside `Annotated[...]`, `... | None` and `... | UnsetType`."""
+    if get_origin(wanted) is Annotated:
+        return _without_extras(get_args(wanted)[0])
+    if get_origin(wanted) in (Union, UnionType):
+        rest = [one for one in get_args(wanted) if one not in (type(None), msgspec.UnsetType)]
+        return _without_extras(rest[0]) if len(rest) == 1 else wanted
+    return wanted
+
+
+@cache
+def _hints(shape: type[msgspec.Struct]) -> Mapping[str, Any]:
+    return get_type_hints(shape, include_extras=True)
+
+
+@cache
+def _repeatable(shape: type[Shape]) -> frozenset[str]:
+    return frozenset(name for name, hint in _hints(shape).items() if get_origin(_without_extras(hint)) is list)
+
+
+def _told(error: msgspec.ValidationError, place: str) -> dict[str, Any]:
+    text = str(error)
+    if found := PLACE.search(text):
+        text = text[: found.start()]
+        place += found[1].replace(".", "/").replace("[", "/").replace("]", "")
+    return _error("invalid", text.replace("`", "") + ".", place)
+
+
+def _below(place: str, key: str) -> str:
+    return f"{place}/{key.replace('~', '~0').replace('/', '~1')}"
+
+
+def _error(code: str, detail: str, place: str) -> dict[str, Any]:
+    return {"pointer": place, "code": code, "detail": detail}

@@ -1,0 +1,16 @@
+"""The verbs of an order's life, a module per stage."""
+
+from souk.orders.operations.confirming import confirm_order
+from souk.orders.operations.ending import cancel_order, expire_due_orders
+from souk.orders.operations.paying import accept_order, take_back_order
+from souk.orders.operations.placing import Line, place_order
+
+__all__ = [
+    "Line",
+    "accept_order",
+    "cancel_order",
+    "confirm_order",
+    "expire_due_orders",
+    "place_order",
+    "take_back_order",
+]

@@ -1,0 +1,81 @@
+"""What a payment's outcome means for its order. Both may be heard twice, or late."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from django.db import transaction
+
+from souk.eventlog.operations import SYSTEM, change_state, database_now
+from souk.orders.machine import CONFIRMED
+from souk.orders.models import Order
+from souk.orders.operations.locking import audience_of, lock_order
+from souk.payments.operations import latest_payment
+from souk.stock.operations import limit_holds, release_stock, sell_stock
+
+
+@transaction.atomic(savepoint=False)
+def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
+    """The order is paid: its stock leaves the house. Quiet when the order no longer waits for this payment."""
+    order = _waiting_for(order_id, payment_id)
+    if order is None:
+        return
+    sell_stock(order_id=order.pk)
+    change_state(
+        order,
+        "accept",
+        actor=SYSTEM,
+        at=(now := database_now()),
+        event_type="order.accepted",
+        data={"state": "ACCEPTED"},
+        audience=audience_of(order),
+        accepted_at=now,
+        closed_at=now,
+    )
+
+
+@transaction.atomic(savepoint=False)
+def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
+    """The payment was declined: the order waits for another one while its deadline is ahead, and ends otherwise.
+
+    Quiet when the order no longer waits for this payment.
+    """
+    order = _waiting_for(order_id, payment_id)
+    if order is None:
+        return
+    now = database_now()
+    told = {"decline_code": code}
+    if now < order.expires_at:
+        limit_holds(order_id=order.pk, until=order.expires_at)
+        change_state(
+            order,
+            "take_back",
+            actor=SYSTEM,
+            at=now,
+            event_type="order.payment_declined",
+            data={"state": "PENDING_CONFIRMATION", **told},
+            audience=audience_of(order),
+            confirmed_at=None,
+        )
+        return
+    release_stock(order_ids=[order.pk])
+    change_state(
+        order,
+        "decline",
+        actor=SYSTEM,
+        at=now,
+        event_type="order.not_confirmed",
+        data={"state": "NOT_CONFIRMED", "reason": "payment_declined", **told},
+        audience=audience_of(order),
+        reason="payment_declined",
+        closed_at=now,
+    )
+
+
+def _waiting_for(order_id: UUID, payment_id: UUID) -> Order | None:
+    """The order under lock, if it is confirmed and this is the payment it waits for."""
+    order = lock_order(order_id=order_id)
+    payment = latest_payment(reference=order_id)
+    if order.state != CONFIRMED or payment is None or payment.pk != payment_id:
+        return None
+    return order

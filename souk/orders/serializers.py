@@ -1,0 +1,190 @@
+"""The shapes of orders, in and out."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+
+from souk.catalog.serializers import SellerOut
+from souk.kit.machine import events_allowed
+from souk.kit.money import Money
+from souk.kit.parsing import Page, Shape
+from souk.kit.problem import ValidationFailed
+from souk.orders.machine import OrderMachine
+from souk.orders.models import Order, OrderLine
+from souk.payments.models import Payment
+
+CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+OrderState = Literal["PENDING_CONFIRMATION", "CONFIRMED", "ACCEPTED", "NOT_CONFIRMED", "CANCELLED"]
+
+
+class LineIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A wanted product."""
+
+    product_id: UUID
+    quantity: Annotated[int, msgspec.Meta(ge=1, le=1000)]
+
+
+class PlaceOrderIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a buyer orders. Equal products are merged."""
+
+    lines: Annotated[list[LineIn], msgspec.Meta(min_length=1, max_length=100)]
+
+
+class CardIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Payment details: a token of the provider, never a card number."""
+
+    method: Literal["card"]
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class ConfirmOrderIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How a buyer pays."""
+
+    payment: CardIn
+
+
+class OrdersQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of a buyer's list of orders."""
+
+    state: OrderState | None = None
+
+
+class LineOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line as it was when the order was placed."""
+
+    product_id: UUID
+    seller: SellerOut
+    title: str
+    unit_price: Money
+    quantity: int
+    line_total: Money
+
+
+class PaymentOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The last attempt to be paid; `attempts` counts the confirmations."""
+
+    state: str
+    attempts: int
+    decline_code: str | None
+
+
+class OrderOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order, for its buyer."""
+
+    id: UUID
+    state: str
+    lines: list[LineOut]
+    total: Money
+    expires_at: datetime
+    confirmed_at: datetime | None
+    accepted_at: datetime | None
+    closed_at: datetime | None
+    reason: str | None
+    payment: PaymentOut | None
+    allowed_actions: list[str]
+    created: datetime
+    updated: datetime
+
+
+class OrdersOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of orders."""
+
+    results: list[OrderOut]
+    next: str | None
+
+
+class ActorOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Who caused a change."""
+
+    type: str
+    id: UUID | None
+
+
+class TransitionOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}):
+    """One change of the order's state."""
+
+    sequence: int
+    source: str | None
+    target: str
+    event: str
+    actor: ActorOut
+    at: datetime
+
+
+class HistoryOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of an order's history, oldest first."""
+
+    results: list[TransitionOut]
+    next: str | None
+
+
+def order_out(order: Order, lines: Sequence[OrderLine], payment: Payment | None, *, expired: bool) -> OrderOut:
+    """The order as its buyer sees it. `expired`: the deadline has passed, so nothing can be done any more."""
+    return OrderOut(
+        id=order.pk,
+        state=order.state,
+        lines=[line_out(line, order.currency) for line in lines],
+        total=Money(amount=order.total, currency=order.currency),
+        expires_at=order.expires_at,
+        confirmed_at=order.confirmed_at,
+        accepted_at=order.accepted_at,
+        closed_at=order.closed_at,
+        reason=order.reason,
+        payment=payment
+        and PaymentOut(state=payment.state, attempts=payment.attempt, decline_code=payment.decline_code),
+        allowed_actions=[] if expired else events_allowed(OrderMachine, order.state, "buyer"),
+        created=order.created,
+        updated=order.updated,
+    )
+
+
+def line_out(line: OrderLine, currency: str) -> LineOut:
+    """A line as it was when the order was placed."""
+    return LineOut(
+        product_id=line.product_id,
+        seller=SellerOut(
+            id=line.seller_id, username=line.seller_username, display_name=line.seller_display_name
+        ),
+        title=line.title,
+        unit_price=Money(amount=line.unit_price, currency=currency),
+        quantity=line.quantity,
+        line_total=Money(amount=line.unit_price * line.quantity, currency=currency),
+    )
+
+
+def refuse_card_numbers(value: Any) -> None:
+    """Look for anything like a card number in a request. Raises ValidationFailed, without repeating the number."""
+    places = list(_card_numbers(value, ""))
+    if places:
+        detail = "This looks like a card number. Souk takes the payment provider's tokens only."
+        raise ValidationFailed(
+            errors=[{"pointer": place, "code": "card_number", "detail": detail} for place in places]
+        )
+
+
+def _card_numbers(value: Any, place: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for number, (key, inner) in enumerate(value.items()):
+            # A number used as a key is not repeated in the pointer.
+            shown = f"{place}/{number}" if _is_card_number(key) else f"{place}/{key}"
+            yield from [shown] if _is_card_number(key) else _card_numbers(inner, shown)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _card_numbers(inner, f"{place}/{index}")
+    elif isinstance(value, str | int) and not isinstance(value, bool) and _is_card_number(str(value)):
+        yield place
+
+
+def _is_card_number(text: str) -> bool:
+    return any(_luhn(found[0].replace(" ", "").replace("-", "")) for found in CARD_NUMBER.finditer(text))
+
+
+def _luhn(digits: Iterable[str]) -> bool:
+    doubled = [int(digit) * (2 if place % 2 else 1) for place, digit in enumerate(reversed(list(digits)))]
+    return sum(number - 9 if number > 9 else number for number in doubled) % 10 == 0

@@ -1,0 +1,1 @@
+"""What happens with nobody at the door: the log is heard, deadlines pass."""

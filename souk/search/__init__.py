@@ -1,0 +1,1 @@
+"""Finding products: lists, newest first."""

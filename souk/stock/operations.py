@@ -1,0 +1,101 @@
+"""Taking, keeping and giving back stock. Every verb is one call of one SQL function, and so one round trip.
+
+Lock order everywhere: product -> order -> stock (by id) -> hold (by product, order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+from uuid import UUID
+
+from django.db import connection
+
+from souk.kit.problem import Refused
+
+Reason = Literal["received", "damaged", "counted", "returned"]
+
+
+class StockBelowReserved(Refused):
+    """More is held for orders than would be on hand."""
+
+    status, code, title = 409, "stock_below_reserved", "More is held for orders than would be on hand"
+
+
+@dataclass(frozen=True)
+class ShortLine:
+    """A product that cannot be held as asked: not enough of it, or not for sale at all."""
+
+    product_id: UUID
+    requested: int
+    available: int
+    for_sale: bool
+
+
+def open_stock(*, product_id: UUID, owner_id: UUID, on_hand: int, for_sale: bool, actor: str) -> None:
+    """Begin the stock of a new product."""
+    _call("SELECT open_stock(%s, %s, %s, %s, %s)", [product_id, owner_id, on_hand, for_sale, actor])
+
+
+def reserve_stock(*, order_id: UUID, wanted: Sequence[tuple[UUID, int]], until: datetime) -> list[ShortLine]:
+    """Hold (product, quantity) pairs, each product once, for an order until a moment.
+
+    Holds of these products that are due are released first, whoever should have done so. Returns the lines that are
+    short; if there are any, nothing is held and the caller must roll back. Last statement before the commit: the stock
+    rows stay locked until then.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT product_id, requested, available, for_sale"
+            "  FROM reserve_stock(%s, %s::uuid[], %s::integer[], %s::timestamptz)",
+            [order_id, [product for product, _ in wanted], [quantity for _, quantity in wanted], until],
+        )
+        return [ShortLine(*row) for row in cursor.fetchall()]
+
+
+def keep_holds(*, order_id: UUID) -> int:
+    """Keep the order's holds that are not due for good; returns how many. The caller has locked the order."""
+    return int(_call("SELECT keep_holds(%s)", [order_id]))
+
+
+def limit_holds(*, order_id: UUID, until: datetime) -> None:
+    """Give the order's holds their deadline back. The caller has locked the order."""
+    _call("SELECT limit_holds(%s, %s)", [order_id, until])
+
+
+def release_stock(*, order_ids: Iterable[UUID]) -> None:
+    """Give back what the orders still hold. The caller has locked the orders."""
+    _call("SELECT settle_holds(%s::uuid[], 'release')", [list(order_ids)])
+
+
+def sell_stock(*, order_id: UUID) -> int:
+    """Let what the order holds leave the house; returns how many products did. The caller has locked the order."""
+    return int(_call("SELECT settle_holds(%s::uuid[], 'sale')", [[order_id]]))
+
+
+def count_stock(*, product_id: UUID, on_hand: int, actor: str) -> None:
+    """Set what is on hand, as counted. The caller has locked the product. Raises StockBelowReserved."""
+    if not _call("SELECT correct_stock(%s, %s, NULL, 'counted', NULL, %s)", [product_id, on_hand, actor]):
+        raise StockBelowReserved(errors=[{"pointer": "/stock", "code": "stock_below_reserved"}])
+
+
+def move_stock(*, product_id: UUID, change: int, reason: Reason, note: str | None, actor: str) -> UUID:
+    """Add to (or take from) what is on hand, and return the movement's id. Raises StockBelowReserved."""
+    moved = _call("SELECT correct_stock(%s, NULL, %s, %s, %s, %s)", [product_id, change, reason, note, actor])
+    if moved is None:
+        raise StockBelowReserved(errors=[{"pointer": "/change", "code": "stock_below_reserved"}])
+    return UUID(str(moved))
+
+
+def set_for_sale(*, product_id: UUID, for_sale: bool) -> None:
+    """Open or close the product to new holds; those that exist stand. The caller has locked the product."""
+    _call("SELECT set_for_sale(%s, %s)", [product_id, for_sale])
+
+
+def _call(sql: str, parameters: list[Any]) -> Any:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        (value,) = cursor.fetchone()
+        return value

@@ -1,0 +1,1 @@
+"""Pages and the addresses of those who run Souk: health and metrics. No rules."""

@@ -1,0 +1,103 @@
+"""The real PostgreSQL that the tests speak to, and the callers who speak through HTTP."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.db import connection, connections
+
+from souk.settings import CHECKOUT, database
+from souk.stack.postgres import running_postgres
+from tests.callers import Api, SignedIn
+
+# Rows that migrations made and tests need.
+KEPT = {"django_migrations", "django_content_type", "auth_permission", "oauth2_provider_application"}
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL of the tests' own, kept between runs (or the one that SOUK_TEST_DATABASE_URL names)."""
+    given = os.environ.get("SOUK_TEST_DATABASE_URL")
+    if given:
+        yield given
+        return
+    with running_postgres(CHECKOUT / ".souk" / "test", durable=False) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(postgres_url: str, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """A migrated test database, in place of pytest-django's own set-up, which would read the settings too early."""
+    fresh = database(postgres_url)
+    # A key derivation per sign-in, a limit per address: neither is what most tests are about.
+    settings.RATE_LIMITS = False
+    wrapper = connections["default"]
+    for name in ("HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS"):
+        wrapper.settings_dict[name] = fresh[name]
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]  # pytest-django gives its type no public name
+        name = wrapper.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
+        yield
+        for one in connections.all():
+            one.close()
+            one.close_pool()
+        wrapper.creation.destroy_test_db(name, verbosity=0)
+
+
+@pytest.fixture
+def clean_database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """An empty database with real commits: no transaction is wrapped around the test."""
+    with django_db_blocker.unblock():  # type: ignore[attr-defined]  # pytest-django gives its type no public name
+        empty_tables()
+        yield
+        connection.close()
+
+
+def empty_tables() -> None:
+    """Empty every table but those that migrations filled."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+        tables = sorted({name for (name,) in cursor.fetchall()} - KEPT)
+        cursor.execute(f"TRUNCATE {', '.join(tables)}")
+        cursor.execute("INSERT INTO eventlog_position (id, last) VALUES (1, 0)")
+
+
+@pytest.fixture
+def anonymous(clean_database: None) -> Api:
+    """A caller without a token."""
+    return Api()
+
+
+@pytest.fixture
+def seller(anonymous: Api) -> SignedIn:
+    """A registered and signed-in user who sells."""
+    return SignedIn.register("seller")
+
+
+@pytest.fixture
+def other_seller(anonymous: Api) -> SignedIn:
+    """Another one."""
+    return SignedIn.register("other-seller")
+
+
+@pytest.fixture
+def buyer(anonymous: Api) -> SignedIn:
+    """A registered and signed-in user who buys."""
+    return SignedIn.register("buyer")
+
+
+@pytest.fixture
+def stranger(anonymous: Api) -> SignedIn:
+    """A registered and signed-in user who has nothing to do with it."""
+    return SignedIn.register("stranger")
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real catalogues and orders; the test is skipped without it."""
+    if not settings.DATA.is_dir():
+        pytest.skip(f"there is no real data at SOUK_DATA ({settings.DATA})")
+    return Path(settings.DATA)
