@@ -4,8 +4,7 @@ MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 BIN := .venv/bin
 
-# `make setup PYTHON=python3.12` uses another interpreter than the `python3` on the path.
-PYTHON ?= python3
+# `make setup PYTHON=python3.12` uses, from then on, another interpreter than the `python3` on the path.
 export PYTHON
 
 .PHONY: help setup run test test-unit test-api test-stack check lint types imports migrations pages format
@@ -23,7 +22,7 @@ test: setup  ## all tests; starts what they need
 	@$(BIN)/pytest
 
 test-unit: setup  ## tests that need no service, in seconds
-	@$(BIN)/pytest tests/unit tests/test_repository.py
+	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack
 
 test-api: setup  ## tests through HTTP on a real PostgreSQL
 	@$(BIN)/pytest tests/api
@@ -36,7 +35,7 @@ check: setup  ## lint, format, types, import directions, migrations, generated p
 
 lint:
 	@$(BIN)/ruff check --quiet --output-format concise && echo "lint: clean"
-	@$(BIN)/ruff format --check --quiet && echo "format: clean"
+	@$(BIN)/ruff format --check --output-format concise
 
 types:
 	@$(BIN)/mypy

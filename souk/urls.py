@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
-from django.urls import include, path
+from django.urls import URLPattern, URLResolver, include, path
 from django.views.decorators.csrf import csrf_exempt
 
 from souk.accounts.urls import api_urlpatterns as accounts_api
@@ -20,7 +20,7 @@ def products(request: HttpRequest) -> HttpResponseBase:
     return view(request)
 
 
-api = [
+api: list[URLPattern | URLResolver] = [
     path("products", products),
     path("", include("souk.catalog.urls")),
     path("", include("souk.orders.urls")),

@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 import msgspec
 from django.test import Client
 
-PASSWORD = "correct horse battery"  # noqa: S105  # the password of every user that tests register
+PASSWORD = "correct horse battery"  # the password of every user that tests register
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,7 @@ class Api:
         address = path[1:] if path.startswith("//") else f"/api/v1{path}"
         raw = b"" if body is None else body if isinstance(body, bytes) else msgspec.json.encode(body)
         sent = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(headers or {})}
-        response = self._client.generic(
-            method, address, raw, content_type=content_type if raw else "", headers=sent
-        )
+        response = self._client.generic(method, address, raw, content_type=content_type if raw else "", headers=sent)
         media = response.headers.get("Content-Type", "")
         content = response.content
         decoded = msgspec.json.decode(content) if "json" in media and content else content.decode()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.auth.backends import BaseBackend
 from django.db import connection
@@ -70,5 +70,4 @@ def signed_in(request: Request) -> User:
     """The caller. Raises NotAuthenticated for an anonymous one."""
     if request.user is None:
         raise NotAuthenticated
-    user: User = request.user
-    return user
+    return cast("User", request.user)

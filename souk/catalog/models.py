@@ -18,7 +18,6 @@ from souk.kit.machine import state_constraint
 from souk.kit.money import LARGEST_AMOUNT
 from souk.stock.models import Stock
 
-
 SHOWN = (
     "id",
     "seller_id",
@@ -84,12 +83,13 @@ class ProductQuerySet(EntityQuerySet):
         """Rows with everything that an answer shows, in one statement."""
         stock = Stock.objects.filter(product_id=OuterRef("pk"))
         tags = ProductTag.objects.filter(product=OuterRef("pk"), tag__deleted__isnull=True).order_by("tag__name")
-        return self.annotate(
+        rows: models.QuerySet[Any, dict[str, Any]] = self.annotate(
             on_hand=Subquery(stock.values("on_hand")),
             reserved=Subquery(stock.values("reserved")),
             stock_version=Subquery(stock.values("version")),
             tag_names=ArraySubquery(tags.values("tag__name")),
         ).values(*SHOWN)
+        return rows
 
 
 class Product(LivingSubject):

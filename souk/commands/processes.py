@@ -108,7 +108,7 @@ def django(context: typer.Context) -> None:
 
 @cdc.command()
 def ensure() -> None:
-    """Make the replication slot, the grants and the offset table that capture needs, where they are missing."""
+    """Make the replication slot and the grants that capture needs, where they are missing."""
     owner = require_database()
     properties = capture_properties()
     try:

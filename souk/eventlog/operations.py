@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 import msgspec
@@ -46,8 +46,7 @@ def database_now() -> datetime:
     with connection.cursor() as cursor:
         cursor.execute("SELECT clock_timestamp()")
         (now,) = cursor.fetchone()
-        assert isinstance(now, datetime)
-        return now
+        return cast("datetime", now)
 
 
 def record(
@@ -169,8 +168,8 @@ def change_state_of_many(
                   FROM changed
             )
             INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
-            SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text), %(actor)s,
-                   {audience_sql}
+            SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text),
+                   %(actor)s, {audience_sql}
               FROM changed
             RETURNING subject_id
             """,  # noqa: S608  # table, columns and expression are the model's and the caller's own, no outside text

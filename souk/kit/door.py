@@ -6,7 +6,8 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import Any, cast
+from uuid import UUID
 
 import msgspec
 from django.db import OperationalError, transaction
@@ -32,7 +33,7 @@ class Door(APIView):
 
     idempotent = True  # whether POST here honours an Idempotency-Key
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:  # type: ignore[override]  # any Django response, not REST framework's alone
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
         self.headers = self.default_response_headers
         asked = self.request = self.initialize_request(request, *args, **kwargs)
@@ -42,16 +43,18 @@ class Door(APIView):
             found = getattr(self, name, None) if name in self.http_method_names else None
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
             response = handler() if asked.method in SAFE else self.write(asked, handler)
-        except Exception as error:  # the one place where every refusal and defect becomes an answer
+        except Exception as error:  # noqa: BLE001  # the one place where every refusal and defect becomes an answer
             response = self.handle_exception(error)
-        self.response = self.finalize_response(asked, response, *args, **kwargs)
+        self.response = self.finalize_response(asked, response, *args, **kwargs)  # type: ignore[arg-type]  # it takes any HttpResponseBase
         return self.response
 
     def write(self, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
         """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
         key = key_of(request) if request.method == "POST" and self.idempotent and request.user else None
         if key is not None:
-            handler = partial(answer_once, user_id=request.user.pk, key=key, request=request, handler=handler)
+            handler = partial(
+                answer_once, user_id=cast("UUID", request.user.pk), key=key, request=request, handler=handler
+            )
         for pause in (0.01, 0.04, 0.1, None):
             try:
                 with transaction.atomic(durable=True):

@@ -12,7 +12,6 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 from django.http import HttpResponse
-from psycopg.types.json import Jsonb
 from rest_framework.request import Request
 
 from souk.kit.parsing import body_of
@@ -96,6 +95,6 @@ def _keep(cursor: CursorWrapper, user_id: UUID, key: str, fingerprint: bytes, an
     headers = {name: answer[name] for name in KEPT_HEADERS if name in answer}
     cursor.execute(
         "INSERT INTO kit_idempotentanswer (user_id, key, fingerprint, status, headers, body)"
-        " VALUES (%s, %s, %s, %s, %s, %s)",
-        [user_id, key, fingerprint, answer.status_code, Jsonb(headers), answer.content],
+        " VALUES (%s, %s, %s, %s, %s::jsonb, %s)",
+        [user_id, key, fingerprint, answer.status_code, json.dumps(headers), answer.content],
     )

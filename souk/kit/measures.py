@@ -1,4 +1,4 @@
-"""Prometheus measures that every process shares. Labels are bounded: routes, methods, states; never ids or user text."""
+"""Prometheus measures that every process shares. Labels are bounded: routes, methods, states; no ids, no user text."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Strict reading of what a caller sends. What comes out has the shape that was asked for, or the request is refused.
+"""Strict reading of what a caller sends: it has the shape that was asked for, or the request is refused.
 
-Shapes are msgspec Structs: exact types (`"1"` is not 1, 1.0 is not 1), bounds in the annotation, unknown fields refused.
+Shapes are msgspec Structs: exact types (`"1"` is not 1), bounds in the annotation, unknown fields refused.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def shaped(shape: type[AnyShape], value: Any) -> AnyShape:
 
 
 def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
-    """The query parameters, in this shape (list fields may be repeated). Raises MalformedRequest naming each bad one."""
+    """The query parameters, in this shape; list fields may be repeated. Raises MalformedRequest naming each bad one."""
     lists = _repeatable(shape)
     found: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []

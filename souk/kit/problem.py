@@ -147,7 +147,7 @@ def refusal_of(error: BaseException) -> Refused:
         case BadRequest() | drf.ParseError():
             return MalformedRequest()
         case DataError():
-            log.exception("a value reached the database that the parsing should have refused")
+            log.error("a value reached the database that the parsing should have refused", exc_info=error)
             return MalformedRequest("A value cannot be stored.")
         case OperationalError() | InterfaceError():
             log.warning("the database did not answer", error=str(error).splitlines()[0], sqlstate=sqlstate_of(error))

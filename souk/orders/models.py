@@ -57,7 +57,7 @@ class Order(LivingSubject):
 class OrderLine(Entity):
     """One product of an order: title, price and seller as they were when it was placed."""
 
-    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="lines", db_index=False)
+    order = models.ForeignKey(Order, on_delete=models.PROTECT, related_name="+", db_index=False)
     number = models.SmallIntegerField()
     product = models.ForeignKey(Product, on_delete=models.PROTECT, related_name="+", db_index=False)
     seller = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)

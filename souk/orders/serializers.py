@@ -106,7 +106,9 @@ class ActorOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: UUID | None
 
 
-class TransitionOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}):
+class TransitionOut(
+    Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}
+):
     """One change of the order's state."""
 
     sequence: int
@@ -136,8 +138,9 @@ def order_out(order: Order, lines: Sequence[OrderLine], payment: Payment | None,
         accepted_at=order.accepted_at,
         closed_at=order.closed_at,
         reason=order.reason,
-        payment=payment
-        and PaymentOut(state=payment.state, attempts=payment.attempt, decline_code=payment.decline_code),
+        payment=None
+        if payment is None
+        else PaymentOut(state=payment.state, attempts=payment.attempt, decline_code=payment.decline_code),
         allowed_actions=[] if expired else events_allowed(OrderMachine, order.state, "buyer"),
         created=order.created,
         updated=order.updated,
@@ -148,9 +151,7 @@ def line_out(line: OrderLine, currency: str) -> LineOut:
     """A line as it was when the order was placed."""
     return LineOut(
         product_id=line.product_id,
-        seller=SellerOut(
-            id=line.seller_id, username=line.seller_username, display_name=line.seller_display_name
-        ),
+        seller=SellerOut(id=line.seller_id, username=line.seller_username, display_name=line.seller_display_name),
         title=line.title,
         unit_price=Money(amount=line.unit_price, currency=currency),
         quantity=line.quantity,
@@ -163,9 +164,7 @@ def refuse_card_numbers(value: Any) -> None:
     places = list(_card_numbers(value, ""))
     if places:
         detail = "This looks like a card number. Souk takes the payment provider's tokens only."
-        raise ValidationFailed(
-            errors=[{"pointer": place, "code": "card_number", "detail": detail} for place in places]
-        )
+        raise ValidationFailed(errors=[{"pointer": place, "code": "card_number", "detail": detail} for place in places])
 
 
 def _card_numbers(value: Any, place: str) -> Iterator[str]:

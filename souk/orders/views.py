@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from itertools import groupby
 from uuid import UUID
 
@@ -14,12 +15,13 @@ from souk.accounts.authentication import signed_in
 from souk.eventlog.models import Transition
 from souk.eventlog.operations import database_now
 from souk.kit.cursor import decode_cursor, link_next, paged
-from souk.kit.door import Door, answer, created
+from souk.kit.door import Door, answer, created, etags_in, require_match
 from souk.kit.parsing import Nothing, Page, body_of, decoded_json, parsed, query_of
 from souk.kit.problem import MalformedRequest, NotFound
 from souk.orders.machine import PENDING
 from souk.orders.models import Order, OrderLine
 from souk.orders.operations import Line, cancel_order, confirm_order, place_order
+from souk.orders.operations.locking import lock_own_order
 from souk.orders.serializers import (
     ActorOut,
     ConfirmOrderIn,
@@ -32,7 +34,7 @@ from souk.orders.serializers import (
     order_out,
     refuse_card_numbers,
 )
-from souk.payments.operations import latest_payments
+from souk.payments.operations import latest_payment, latest_payments
 
 
 class Orders(Door):
@@ -60,15 +62,17 @@ class Orders(Door):
             most_holds=settings.MAX_HOLDS_PER_USER,
         )
         (out,) = _shown([order])
-        return created(out, location=f"/api/v1/orders/{order.pk}")
+        return created(out, location=f"/api/v1/orders/{order.pk}", etag=_etag_of(order))
 
 
 class OneOrder(Door):
     """`GET /orders/{id}`."""
 
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
-        (out,) = _shown([_own_order(request, order_id)])
-        return answer(out)
+        order = _own_order(request, order_id)
+        if (known := etags_in(request, "If-None-Match")) is not None and _etag_of(order) in known:
+            return HttpResponse(status=304, headers={"ETag": f'"{_etag_of(order)}"'})
+        return _answer(order)
 
 
 class Confirmation(Door):
@@ -77,13 +81,11 @@ class Confirmation(Door):
     def post(self, request: Request, order_id: UUID) -> HttpResponse:
         buyer = signed_in(request)
         _own_order(request, order_id)
-        try:
+        with suppress(MalformedRequest):  # told below, after the media type
             refuse_card_numbers(decoded_json(body_of(request)))
-        except MalformedRequest:
-            pass  # told below, after the media type
         asked = parsed(ConfirmOrderIn, request)
-        (out,) = _shown([confirm_order(order_id=order_id, buyer=buyer, token=asked.payment.token)])
-        return answer(out)
+        _require_version(request, lock_own_order(order_id=order_id, buyer=buyer))
+        return _answer(confirm_order(order_id=order_id, buyer=buyer, token=asked.payment.token))
 
 
 class Cancellation(Door):
@@ -93,8 +95,8 @@ class Cancellation(Door):
         buyer = signed_in(request)
         _own_order(request, order_id)
         parsed(Nothing, request)
-        (out,) = _shown([cancel_order(order_id=order_id, buyer=buyer)])
-        return answer(out)
+        _require_version(request, lock_own_order(order_id=order_id, buyer=buyer))
+        return _answer(cancel_order(order_id=order_id, buyer=buyer))
 
 
 class History(Door):
@@ -117,6 +119,21 @@ def _own_order(request: Request, order_id: UUID) -> Order:
     if order is None:
         raise NotFound
     return order
+
+
+def _answer(order: Order) -> HttpResponse:
+    (out,) = _shown([order])
+    return answer(out, etag=_etag_of(order))
+
+
+def _etag_of(order: Order) -> str:
+    """Changes with every event of the order, and with every event of its payment, which the answer shows too."""
+    payment = latest_payment(reference=order.pk)
+    return f"{order.last_sequence}.{payment.attempt}.{payment.last_sequence}" if payment else f"{order.last_sequence}"
+
+
+def _require_version(request: Request, order: Order) -> None:
+    require_match(request, lambda tag: tag == _etag_of(order))
 
 
 def _shown(orders: Iterable[Order]) -> list[OrderOut]:

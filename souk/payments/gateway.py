@@ -1,7 +1,7 @@
 """The payment provider. This one is a stand-in that keeps its own book, so that its promises can be checked.
 
-Its book is a table of its own that nothing else in Souk writes: a real provider would be another company's database. Must
-never be called inside a transaction.
+Its book is a table of its own that nothing else in Souk writes: a real provider would be another company's database.
+Must never be called inside a transaction.
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def charge(*, key: UUID, token: str, amount: int, currency: str) -> Charged | De
         case "tok_slow":
             time.sleep(SLOW_SECONDS)
     charge_id, fresh = _book(key, amount, currency)
-    if token == "tok_flaky" and fresh:  # noqa: S105  # the name of a test token, no secret
+    if token == "tok_flaky" and fresh:  # the name of a test token, no secret
         raise ProviderTimeout("the provider charged, and its answer was lost")
     return Charged(charge_id)
 

@@ -212,15 +212,23 @@ def answers(cluster: Cluster) -> bool:
 
 def provision_cluster(cluster: Cluster) -> None:
     """Make the roles and the database that are missing. Idempotent."""
-    with psycopg.connect(cluster.url("postgres", "postgres"), autocommit=True) as at:
-        for role, right in ((OWNER, sql.SQL("CREATEDB")), (CAPTURE, sql.SQL("REPLICATION"))):
-            if at.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
-                # Hashed here: the statement could end in the server's log.
-                secret = at.pgconn.encrypt_password(cluster.passwords[role].encode(), role.encode(), b"scram-sha-256")
-                statement = sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD {}")
-                at.execute(statement.format(sql.Identifier(role), right, secret.decode()))
-        if at.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
-            at.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
+    try:
+        with psycopg.connect(cluster.url("postgres", "postgres"), autocommit=True) as at:
+            make_missing(at, cluster.passwords)
+    except psycopg.Error as error:
+        raise StackError(f"The roles and the database of Souk cannot be made: {str(error).strip()}") from error
+
+
+def make_missing(at: psycopg.Connection, passwords: Mapping[str, str]) -> None:
+    """The two roles and the database, as the superuser."""
+    for role, right in ((OWNER, sql.SQL("CREATEDB")), (CAPTURE, sql.SQL("REPLICATION"))):
+        if at.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone() is None:
+            # Hashed here: the statement could end in the server's log.
+            secret = at.pgconn.encrypt_password(passwords[role].encode(), role.encode(), b"scram-sha-256")
+            statement = sql.SQL("CREATE ROLE {} LOGIN NOSUPERUSER NOCREATEROLE {} PASSWORD {}")
+            at.execute(statement.format(sql.Identifier(role), right, secret.decode()))
+    if at.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone() is None:
+        at.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(sql.Identifier(DATABASE), sql.Identifier(OWNER)))
 
 
 @contextmanager

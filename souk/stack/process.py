@@ -124,23 +124,20 @@ class Supervisor:
             self._children.append(child)
             self._start(child)
         while any(not child.was_ready for child in fresh):
-            self._turn(0.05)
-            self._check_asked()
-            for child in fresh:
-                self._check_start(child)
+            self._turn_while_starting()
 
-    def _check_asked(self) -> None:
+    def _turn_while_starting(self) -> None:
+        """One round of the start, which ends it when somebody asked for that or a part does not come up."""
+        self._turn(0.05)
         if self._asked:
             raise Stopped
-
-    def _check_start(self, child: Child) -> None:
-        if child.was_ready:
-            return
-        if child.restarts >= TRIES_AT_START:
-            raise StackError(self._with_tail(child, f"{child.name} does not start: it ended {child.restarts} times."))
-        patience = child.what.patience
-        if child.state == "starting" and time.monotonic() - child.began > patience:
-            raise StackError(self._with_tail(child, f"{child.name} did not become ready within {patience:.0f} s."))
+        for child in self._children:
+            patience = child.what.patience
+            if child.restarts >= TRIES_AT_START:
+                said = f"{child.name} does not start: it ended {child.restarts} times."
+                raise StackError(self._with_tail(child, said))
+            if child.state == "starting" and time.monotonic() - child.began > patience:
+                raise StackError(self._with_tail(child, f"{child.name} is not ready after {patience:.0f} s."))
 
     def _with_tail(self, child: Child, text: str) -> str:
         said = "\n".join(f"  {line}" for line in self._output.tail(child.name))
@@ -152,10 +149,7 @@ class Supervisor:
         self._output.forget_tail(task.name)
         self._start(child)
         while child.state != "stopped":
-            self._turn(0.05)
-            self._check_asked()
-            if time.monotonic() - child.began > task.patience:
-                raise StackError(self._with_tail(child, f"`{task.name}` did not end within {task.patience:.0f} s."))
+            self._turn_while_starting()
         self._children.remove(child)
 
     def _begin_afterwards(self) -> None:
@@ -165,17 +159,19 @@ class Supervisor:
             self._start(child)
 
     def _wait_until_open(self) -> None:
-        """Wait until the whole is ready. What only runs degraded after the patience is said, and runs."""
+        """Wait until every process and the whole are ready. Raises StackError when that takes too long."""
         deadline = time.monotonic() + self._patience
-        missing = self._open_for_business()
-        while missing is not None:
+        while missing := self._missing():
             if time.monotonic() > deadline:
                 raise StackError(
                     f"Every process runs, but the stack is not ready after {self._patience:.0f} s: {missing}"
                 )
-            self._turn(0.1)
-            self._check_asked()
-            missing = self._open_for_business()
+            self._turn_while_starting()
+
+    def _missing(self) -> str | None:
+        """What keeps the stack from being ready."""
+        waiting = [child.name for child in self._children if child.state != "ready"]
+        return f"{', '.join(waiting)} not ready" if waiting else self._open_for_business()
 
     def _start(self, child: Child) -> None:
         child.start()

@@ -15,12 +15,6 @@ PUBLICATION = "souk_events"
 EVENTS = "eventlog_event"
 HEARTBEAT = "cdc_heartbeat"
 OFFSETS = "debezium_offset"
-# As Debezium's own store makes it, but by the owner: the capture role may make nothing.
-OFFSETS_TABLE = """
-CREATE TABLE IF NOT EXISTS debezium_offset (
-    id varchar(36) PRIMARY KEY, offset_key varchar(1255), offset_val varchar(1255),
-    record_insert_ts timestamp NOT NULL, record_insert_seq integer NOT NULL
-)"""
 GRANTS: dict[LiteralString, LiteralString] = {
     EVENTS: "SELECT",
     HEARTBEAT: "SELECT, INSERT, DELETE",
@@ -40,7 +34,7 @@ class Ensured:
 
 
 def ensure_slot(*, owner: str, capture: str, slot: str) -> Ensured:
-    """Make what capture needs and is not there: offset table, grants, replication slot. Idempotent.
+    """Make what capture needs and is not there: grants and the replication slot. Idempotent.
 
     `owner` and `capture` are libpq addresses of the same database, for its owner and for the replication role. A slot
     that was lost takes the stored offset with it, since Debezium refuses for ever to start from an offset without its
@@ -69,7 +63,6 @@ def grant_capture(at: psycopg.Connection, *, role: str) -> None:
     """Let the capture role read the events and keep its heartbeat and its offset; nothing else."""
     if at.execute("SELECT 1 FROM pg_publication WHERE pubname = %s", [PUBLICATION]).fetchone() is None:
         raise StackError(f"There is no publication {PUBLICATION} in this database. Run `souk migrate` first.")
-    at.execute(OFFSETS_TABLE)
     if role == at.info.user:
         return
     for table, rights in GRANTS.items():

@@ -9,6 +9,10 @@ from pathlib import Path
 from souk.stack.service import Service
 
 
+# Neither opens a door that could be knocked at: one that is still there after this has everything it needs.
+SETTLE_SECONDS = 3.0
+
+
 def worker(*, env: Mapping[str, str], cwd: Path) -> Service:
     """The consumer of the streams. It ends its current event before it stops."""
     return _process("worker", env=env, cwd=cwd, grace=35.0)
@@ -25,6 +29,6 @@ def _process(name: str, *, env: Mapping[str, str], cwd: Path, grace: float) -> S
         argv=(sys.executable, "-m", "souk", name),
         env={**env, "SOUK_PROCESS": name},
         cwd=cwd,
-        settle=1.0,
+        settle=SETTLE_SECONDS,
         grace=grace,
     )

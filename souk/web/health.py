@@ -21,7 +21,7 @@ SLOT_ACTIVE = "SELECT active FROM pg_replication_slots WHERE slot_name = 'souk' 
 
 
 class Check(Shape, frozen=True, kw_only=True):
-    """How one part is. `age_seconds` is how long what it should have done has been waiting, where that has a meaning."""
+    """How one part is. `age_seconds` is how long something has been waiting for it, where that has a meaning."""
 
     state: Literal["ok", "failing"]
     age_seconds: float | None = None
@@ -94,5 +94,3 @@ def _one(sql: str) -> Any:
 @cache
 def _client(url: str) -> redis.Redis:
     return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
-
-

@@ -9,41 +9,50 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='User',
+            name="User",
             fields=[
-                ('password', models.CharField(max_length=128, verbose_name='password')),
-                ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('last_sequence', models.BigIntegerField(default=0, editable=False)),
-                ('username', models.CharField(max_length=32)),
-                ('display_name', models.CharField(blank=True, max_length=100)),
-                ('bio', models.CharField(blank=True, max_length=2000)),
-                ('email', models.EmailField(blank=True, max_length=254)),
-                ('email_verified', models.BooleanField(default=False)),
-                ('is_staff', models.BooleanField(default=False)),
-                ('is_active', models.BooleanField(default=True)),
-                ('token_epoch', models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
+                ("password", models.CharField(max_length=128, verbose_name="password")),
+                ("last_login", models.DateTimeField(blank=True, null=True, verbose_name="last login")),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                ("last_sequence", models.BigIntegerField(default=0, editable=False)),
+                ("username", models.CharField(max_length=32)),
+                ("display_name", models.CharField(blank=True, max_length=100)),
+                ("bio", models.CharField(blank=True, max_length=2000)),
+                ("email", models.EmailField(blank=True, max_length=254)),
+                ("email_verified", models.BooleanField(default=False)),
+                ("is_staff", models.BooleanField(default=False)),
+                ("is_active", models.BooleanField(default=True)),
+                ("token_epoch", models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
-                'indexes': [models.Index(django.db.models.functions.text.Lower('email'), condition=models.Q(('email', ''), _negated=True), name='user_email')],
-                'constraints': [models.UniqueConstraint(django.db.models.functions.text.Lower('username'), name='user_name_once')],
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
+                "indexes": [
+                    models.Index(
+                        django.db.models.functions.text.Lower("email"),
+                        condition=models.Q(("email", ""), _negated=True),
+                        name="user_email",
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(django.db.models.functions.text.Lower("username"), name="user_name_once")
+                ],
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
     ]

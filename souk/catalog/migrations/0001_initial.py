@@ -3,13 +3,13 @@
 import django.db.models.deletion
 import django.db.models.manager
 import django.utils.timezone
-import souk.kit.entity
 from django.conf import settings
 from django.db import migrations, models
 
+import souk.kit.entity
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
@@ -18,98 +18,158 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name='Product',
+            name="Product",
             fields=[
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('last_sequence', models.BigIntegerField(default=0, editable=False)),
-                ('state', models.CharField(max_length=32)),
-                ('title', models.CharField(max_length=200)),
-                ('description', models.CharField(blank=True, max_length=10000)),
-                ('price_amount', models.BigIntegerField()),
-                ('price_currency', models.CharField(max_length=3)),
-                ('images', models.JSONField(default=list)),
-                ('published_id', models.UUIDField(null=True, unique=True)),
-                ('version', models.IntegerField(default=1)),
-                ('external_id', models.CharField(max_length=200, null=True)),
-                ('seller', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                ("last_sequence", models.BigIntegerField(default=0, editable=False)),
+                ("state", models.CharField(max_length=32)),
+                ("title", models.CharField(max_length=200)),
+                ("description", models.CharField(blank=True, max_length=10000)),
+                ("price_amount", models.BigIntegerField()),
+                ("price_currency", models.CharField(max_length=3)),
+                ("images", models.JSONField(default=list)),
+                ("published_id", models.UUIDField(null=True, unique=True)),
+                ("version", models.IntegerField(default=1)),
+                ("external_id", models.CharField(max_length=200, null=True)),
+                (
+                    "seller",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='Tag',
+            name="Tag",
             fields=[
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('name', models.CharField(max_length=50)),
-                ('description', models.CharField(blank=True, max_length=1000)),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                ("name", models.CharField(max_length=50)),
+                ("description", models.CharField(blank=True, max_length=1000)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
-                'constraints': [models.UniqueConstraint(condition=models.Q(('deleted__isnull', True)), fields=('name',), name='tag_name_once'), models.CheckConstraint(condition=models.Q(('name__regex', '^[a-z0-9]+(-[a-z0-9]+)*$')), name='tag_name_form')],
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
+                "constraints": [
+                    models.UniqueConstraint(
+                        condition=models.Q(("deleted__isnull", True)), fields=("name",), name="tag_name_once"
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(("name__regex", "^[a-z0-9]+(-[a-z0-9]+)*$")), name="tag_name_form"
+                    ),
+                ],
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='ProductTag',
+            name="ProductTag",
             fields=[
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('product', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.product')),
-                ('tag', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.tag')),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                (
+                    "product",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalog.product",
+                    ),
+                ),
+                (
+                    "tag",
+                    models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name="+", to="catalog.tag"),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.AddIndex(
-            model_name='product',
-            index=models.Index(models.OrderBy(models.F('published_id'), descending=True), condition=models.Q(('deleted__isnull', True), ('state', 'ACTIVE')), name='product_newest'),
+            model_name="product",
+            index=models.Index(
+                models.OrderBy(models.F("published_id"), descending=True),
+                condition=models.Q(("deleted__isnull", True), ("state", "ACTIVE")),
+                name="product_newest",
+            ),
         ),
         migrations.AddIndex(
-            model_name='product',
-            index=models.Index(models.F('seller'), models.OrderBy(models.F('published_id'), descending=True), condition=models.Q(('deleted__isnull', True)), name='product_newest_of_seller'),
+            model_name="product",
+            index=models.Index(
+                models.F("seller"),
+                models.OrderBy(models.F("published_id"), descending=True),
+                condition=models.Q(("deleted__isnull", True)),
+                name="product_newest_of_seller",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ('DRAFT', 'ACTIVE', 'ARCHIVED'))), name='product_state'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("state__in", ("DRAFT", "ACTIVE", "ARCHIVED"))), name="product_state"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(('price_amount__gte', 0), ('price_amount__lte', 1000000000000)), name='product_price_in_range'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("price_amount__gte", 0), ("price_amount__lte", 1000000000000)),
+                name="product_price_in_range",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('state', 'ACTIVE'), _negated=True), ('published_id__isnull', False), _connector='OR'), name='product_active_is_published'),
+            model_name="product",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    models.Q(("state", "ACTIVE"), _negated=True), ("published_id__isnull", False), _connector="OR"
+                ),
+                name="product_active_is_published",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='product',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted__isnull', True)), fields=('seller', 'external_id'), name='product_external_id_once'),
+            model_name="product",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted__isnull", True)),
+                fields=("seller", "external_id"),
+                name="product_external_id_once",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='producttag',
-            constraint=models.UniqueConstraint(condition=models.Q(('deleted__isnull', True)), fields=('product', 'tag'), name='product_tag_once'),
+            model_name="producttag",
+            constraint=models.UniqueConstraint(
+                condition=models.Q(("deleted__isnull", True)), fields=("product", "tag"), name="product_tag_once"
+            ),
         ),
     ]

@@ -5,7 +5,7 @@ from django.db import migrations
 from souk.kit.migration import immediate_foreign_keys
 
 TELL_PRODUCTS = """
--- Tell what happened to products, whoever changed them: the API, the admin or bulk SQL. Statement-level, so that an import
+-- Tell what happened to products, whoever changed them: the API, the admin or bulk SQL. Statement-level: an import
 -- of thousands of rows pays once. The sequence stands on the stock row (a new product's first event is number 1).
 CREATE FUNCTION tell_products() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE

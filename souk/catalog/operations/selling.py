@@ -64,9 +64,7 @@ def create_product(
     product.save(force_insert=True)
     append_history(product, source=None, event="create", actor=actor, at=now)
     ProductTag.objects.bulk_create([ProductTag(product=product, tag=tag) for tag in wanted])
-    open_stock(
-        product_id=product.pk, owner_id=seller.pk, on_hand=stock, for_sale=state == ACTIVE, actor=str(actor)
-    )
+    open_stock(product_id=product.pk, owner_id=seller.pk, on_hand=stock, for_sale=state == ACTIVE, actor=str(actor))
     return product
 
 
@@ -80,7 +78,7 @@ def change_product(
     price: Money | None = None,
     **values: Any,
 ) -> Product:
-    """Change what the seller sent of title, description, price, images; `tags` replaces all, `stock` is what was counted.
+    """Change what was sent of title, description, price, images; `tags` replaces all, `stock` is what was counted.
 
     `product` comes from `lock_own_product`. Raises UnknownTags, StockBelowReserved.
     """
@@ -134,7 +132,7 @@ def lock_own_product(*, product_id: UUID, seller: User) -> Product:
 
 
 def _move(product: Product, event: str, actor: Actor, *, for_sale: bool) -> Product:
-    first = {"published_id": new_id()} if event == "activate" and product.published_id is None else {}
+    first: dict[str, Any] = {"published_id": new_id()} if event == "activate" and product.published_id is None else {}
     change_state(product, event, actor=actor, at=database_now(), version=product.version + 1, **first)
     set_for_sale(product_id=product.pk, for_sale=for_sale)
     return product
@@ -161,6 +159,4 @@ def _replace_tags(product: Product, wanted: Sequence[Tag]) -> None:
     present = {row.tag_id: row for row in ProductTag.objects.filter(product=product)}
     for tag_id in present.keys() - {tag.pk for tag in wanted}:
         present[tag_id].mark_deleted()
-    ProductTag.objects.bulk_create(
-        [ProductTag(product=product, tag=tag) for tag in wanted if tag.pk not in present]
-    )
+    ProductTag.objects.bulk_create([ProductTag(product=product, tag=tag) for tag in wanted if tag.pk not in present])

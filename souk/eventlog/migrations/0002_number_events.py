@@ -3,9 +3,9 @@
 from django.db import migrations
 
 NUMBER_EVENTS = """
--- Give committed events the next positions, oldest first. Neither ids nor transaction numbers are safe to read a feed by:
--- a transaction that began earlier may commit later. The look-up is a statement after the lock, so that it sees what the
--- lock's last holder committed.
+-- Give committed events the next positions, oldest first. Neither ids nor transaction numbers are safe to read a feed
+-- by: a transaction that began earlier may commit later. The look-up is a statement after the
+-- lock, so that it sees what the lock's last holder committed.
 CREATE FUNCTION number_events(p_limit integer) RETURNS integer LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
     numbered integer;

@@ -5,27 +5,30 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='IdempotentAnswer',
+            name="IdempotentAnswer",
             fields=[
-                ('pk', models.CompositePrimaryKey('user_id', 'key', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('user_id', models.UUIDField()),
-                ('key', models.CharField(max_length=255)),
-                ('fingerprint', models.BinaryField()),
-                ('status', models.SmallIntegerField()),
-                ('headers', models.JSONField()),
-                ('body', models.BinaryField()),
-                ('created', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "user_id", "key", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("user_id", models.UUIDField()),
+                ("key", models.CharField(max_length=255)),
+                ("fingerprint", models.BinaryField()),
+                ("status", models.SmallIntegerField()),
+                ("headers", models.JSONField()),
+                ("body", models.BinaryField()),
+                ("created", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'indexes': [models.Index(fields=['created'], name='idempotent_answer_age')],
+                "indexes": [models.Index(fields=["created"], name="idempotent_answer_age")],
             },
         ),
     ]

@@ -3,104 +3,159 @@
 import django.db.models.deletion
 import django.db.models.manager
 import django.utils.timezone
-import souk.kit.entity
 from django.conf import settings
 from django.db import migrations, models
 
+import souk.kit.entity
+
 
 class Migration(migrations.Migration):
-
     initial = True
 
     dependencies = [
-        ('catalog', '0001_initial'),
+        ("catalog", "0001_initial"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Order',
+            name="Order",
             fields=[
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('last_sequence', models.BigIntegerField(default=0, editable=False)),
-                ('state', models.CharField(max_length=32)),
-                ('currency', models.CharField(max_length=3)),
-                ('total', models.BigIntegerField()),
-                ('expires_at', models.DateTimeField()),
-                ('confirmed_at', models.DateTimeField(null=True)),
-                ('accepted_at', models.DateTimeField(null=True)),
-                ('closed_at', models.DateTimeField(null=True)),
-                ('reason', models.CharField(max_length=32, null=True)),
-                ('buyer', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                ("last_sequence", models.BigIntegerField(default=0, editable=False)),
+                ("state", models.CharField(max_length=32)),
+                ("currency", models.CharField(max_length=3)),
+                ("total", models.BigIntegerField()),
+                ("expires_at", models.DateTimeField()),
+                ("confirmed_at", models.DateTimeField(null=True)),
+                ("accepted_at", models.DateTimeField(null=True)),
+                ("closed_at", models.DateTimeField(null=True)),
+                ("reason", models.CharField(max_length=32, null=True)),
+                (
+                    "buyer",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.CreateModel(
-            name='OrderLine',
+            name="OrderLine",
             fields=[
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('number', models.SmallIntegerField()),
-                ('seller_username', models.CharField(max_length=32)),
-                ('seller_display_name', models.CharField(blank=True, max_length=100)),
-                ('title', models.CharField(max_length=200)),
-                ('unit_price', models.BigIntegerField()),
-                ('quantity', models.IntegerField()),
-                ('order', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='lines', to='orders.order')),
-                ('product', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='catalog.product')),
-                ('seller', models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL)),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                ("number", models.SmallIntegerField()),
+                ("seller_username", models.CharField(max_length=32)),
+                ("seller_display_name", models.CharField(blank=True, max_length=100)),
+                ("title", models.CharField(max_length=200)),
+                ("unit_price", models.BigIntegerField()),
+                ("quantity", models.IntegerField()),
+                (
+                    "order",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="lines",
+                        to="orders.order",
+                    ),
+                ),
+                (
+                    "product",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="catalog.product",
+                    ),
+                ),
+                (
+                    "seller",
+                    models.ForeignKey(
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to=settings.AUTH_USER_MODEL,
+                    ),
+                ),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('state', 'PENDING_CONFIRMATION')), fields=['expires_at'], name='order_due'),
+            model_name="order",
+            index=models.Index(
+                condition=models.Q(("state", "PENDING_CONFIRMATION")), fields=["expires_at"], name="order_due"
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(models.F('buyer'), models.OrderBy(models.F('id'), descending=True), name='order_newest_of_buyer'),
+            model_name="order",
+            index=models.Index(
+                models.F("buyer"), models.OrderBy(models.F("id"), descending=True), name="order_newest_of_buyer"
+            ),
         ),
         migrations.AddIndex(
-            model_name='order',
-            index=models.Index(condition=models.Q(('state', 'PENDING_CONFIRMATION')), fields=['buyer'], name='order_pending_of_buyer'),
+            model_name="order",
+            index=models.Index(
+                condition=models.Q(("state", "PENDING_CONFIRMATION")), fields=["buyer"], name="order_pending_of_buyer"
+            ),
         ),
         migrations.AddConstraint(
-            model_name='order',
-            constraint=models.CheckConstraint(condition=models.Q(('state__in', ('PENDING_CONFIRMATION', 'CONFIRMED', 'ACCEPTED', 'NOT_CONFIRMED', 'CANCELLED'))), name='order_state'),
+            model_name="order",
+            constraint=models.CheckConstraint(
+                condition=models.Q(
+                    ("state__in", ("PENDING_CONFIRMATION", "CONFIRMED", "ACCEPTED", "NOT_CONFIRMED", "CANCELLED"))
+                ),
+                name="order_state",
+            ),
         ),
         migrations.AddIndex(
-            model_name='orderline',
-            index=models.Index(models.F('seller'), models.OrderBy(models.F('order'), descending=True), name='order_line_newest_of_seller'),
+            model_name="orderline",
+            index=models.Index(
+                models.F("seller"),
+                models.OrderBy(models.F("order"), descending=True),
+                name="order_line_newest_of_seller",
+            ),
         ),
         migrations.AddConstraint(
-            model_name='orderline',
-            constraint=models.UniqueConstraint(fields=('order', 'number'), name='order_line_number_once'),
+            model_name="orderline",
+            constraint=models.UniqueConstraint(fields=("order", "number"), name="order_line_number_once"),
         ),
         migrations.AddConstraint(
-            model_name='orderline',
-            constraint=models.UniqueConstraint(fields=('order', 'product'), name='order_line_product_once'),
+            model_name="orderline",
+            constraint=models.UniqueConstraint(fields=("order", "product"), name="order_line_product_once"),
         ),
         migrations.AddConstraint(
-            model_name='orderline',
-            constraint=models.CheckConstraint(condition=models.Q(('quantity__gte', 1)), name='order_line_quantity_positive'),
+            model_name="orderline",
+            constraint=models.CheckConstraint(
+                condition=models.Q(("quantity__gte", 1)), name="order_line_quantity_positive"
+            ),
         ),
     ]

@@ -11,7 +11,7 @@ from souk.eventlog.operations import acting_user, change_state, database_now
 from souk.kit.machine import IllegalTransition, sources_of
 from souk.kit.problem import Refused
 from souk.orders.machine import PENDING, OrderMachine
-from souk.orders.models import Order
+from souk.orders.models import Order, OrderLine
 from souk.orders.operations.locking import audience_of, lock_own_order
 from souk.payments.operations import request_payment
 from souk.stock.operations import keep_holds
@@ -50,7 +50,7 @@ def confirm_order(*, order_id: UUID, buyer: User, token: str) -> Order:
         token=token,
         actor=acting_user(buyer.pk),
     )
-    if keep_holds(order_id=order.pk) < order.lines.count():
+    if keep_holds(order_id=order.pk) < OrderLine.objects.filter(order=order).count():
         raise OrderExpired  # another buyer's order has taken a hold that was due
     return order
 

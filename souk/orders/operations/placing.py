@@ -90,6 +90,8 @@ def merged(wanted: Sequence[Line]) -> list[Line]:
 
 
 def _refuse_hoarding(buyer: User, most: int) -> None:
+    # The buyer's row is locked before their orders are counted: two orders at once count one after the other.
+    User.objects.select_for_update(no_key=True).filter(pk=buyer.pk).values_list("pk").first()
     waiting = Order.objects.filter(buyer=buyer, state=PENDING).values("pk")[: most + 1]
     if len(waiting) >= most:
         raise TooManyHolds(f"At most {most} orders may wait for confirmation. Confirm or cancel one of them.")
@@ -100,7 +102,9 @@ def _buyable(lines: Sequence[Line], buyer: User) -> Mapping[UUID, Product]:
     products: dict[UUID, Product] = {product.pk: product for product in rows}
     missing = [line for line in lines if line.product_id not in products]
     if missing:
-        raise ProductNotForSale(errors=[_error(line, ProductNotForSale.code, "It is not for sale.") for line in missing])
+        raise ProductNotForSale(
+            errors=[_error(line, ProductNotForSale.code, "It is not for sale.") for line in missing]
+        )
     own = [line for line in lines if products[line.product_id].seller_id == buyer.pk]
     if own:
         raise OwnProduct(errors=[_error(line, OwnProduct.code, "It is your own product.") for line in own])
@@ -127,7 +131,6 @@ def _open_order(buyer: User, lines: Sequence[Line], products: Mapping[UUID, Prod
     order.save(force_insert=True)
     rows = [_snapshot(order, number, line, products[line.product_id]) for number, line in enumerate(lines)]
     OrderLine.objects.bulk_create(rows)
-    order.placed_lines = rows
     actor = acting_user(buyer.pk)
     append_history(order, source=None, event="place", actor=actor, at=now)
     record(

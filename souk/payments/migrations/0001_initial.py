@@ -2,48 +2,64 @@
 
 import django.db.models.manager
 import django.utils.timezone
-import souk.kit.entity
 from django.db import migrations, models
+
+import souk.kit.entity
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Payment',
+            name="Payment",
             fields=[
-                ('id', models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False)),
-                ('created', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('updated', models.DateTimeField(default=django.utils.timezone.now, editable=False)),
-                ('deleted', models.DateTimeField(editable=False, null=True)),
-                ('last_sequence', models.BigIntegerField(default=0, editable=False)),
-                ('state', models.CharField(max_length=32)),
-                ('reference', models.UUIDField()),
-                ('attempt', models.IntegerField()),
-                ('payer_id', models.UUIDField()),
-                ('amount', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('token', models.CharField(max_length=100)),
-                ('charge_id', models.CharField(max_length=100, null=True)),
-                ('decline_code', models.CharField(max_length=64, null=True)),
-                ('tries', models.IntegerField(default=0)),
-                ('lease_until', models.DateTimeField(null=True)),
-                ('next_try_at', models.DateTimeField(null=True)),
+                (
+                    "id",
+                    models.UUIDField(default=souk.kit.entity.new_id, editable=False, primary_key=True, serialize=False),
+                ),
+                ("created", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("updated", models.DateTimeField(default=django.utils.timezone.now, editable=False)),
+                ("deleted", models.DateTimeField(editable=False, null=True)),
+                ("last_sequence", models.BigIntegerField(default=0, editable=False)),
+                ("state", models.CharField(max_length=32)),
+                ("reference", models.UUIDField()),
+                ("attempt", models.IntegerField()),
+                ("payer_id", models.UUIDField()),
+                ("amount", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("token", models.CharField(max_length=100)),
+                ("charge_id", models.CharField(max_length=100, null=True)),
+                ("decline_code", models.CharField(max_length=64, null=True)),
+                ("tries", models.IntegerField(default=0)),
+                ("lease_until", models.DateTimeField(null=True)),
+                ("next_try_at", models.DateTimeField(null=True)),
             ],
             options={
-                'abstract': False,
-                'base_manager_name': 'all_objects',
-                'default_manager_name': 'all_objects',
-                'indexes': [models.Index(condition=models.Q(('state', 'REQUESTED')), fields=['next_try_at'], name='payment_to_be_asked')],
-                'constraints': [models.CheckConstraint(condition=models.Q(('state__in', ('REQUESTED', 'CAPTURED', 'DECLINED', 'REFUNDED'))), name='payment_state'), models.UniqueConstraint(fields=('reference', 'attempt'), name='payment_attempt_once'), models.UniqueConstraint(condition=models.Q(('state', 'REQUESTED')), fields=('reference',), name='payment_one_at_a_time'), models.CheckConstraint(condition=models.Q(('amount__gte', 0)), name='payment_amount_not_negative')],
+                "abstract": False,
+                "base_manager_name": "all_objects",
+                "default_manager_name": "all_objects",
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("state", "REQUESTED")), fields=["next_try_at"], name="payment_to_be_asked"
+                    )
+                ],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("state__in", ("REQUESTED", "CAPTURED", "DECLINED", "REFUNDED"))),
+                        name="payment_state",
+                    ),
+                    models.UniqueConstraint(fields=("reference", "attempt"), name="payment_attempt_once"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("state", "REQUESTED")), fields=("reference",), name="payment_one_at_a_time"
+                    ),
+                    models.CheckConstraint(condition=models.Q(("amount__gte", 0)), name="payment_amount_not_negative"),
+                ],
             },
             managers=[
-                ('all_objects', django.db.models.manager.Manager()),
+                ("all_objects", django.db.models.manager.Manager()),
             ],
         ),
     ]

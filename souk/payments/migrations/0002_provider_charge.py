@@ -4,20 +4,19 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('payments', '0001_initial'),
+        ("payments", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='ProviderCharge',
+            name="ProviderCharge",
             fields=[
-                ('key', models.UUIDField(primary_key=True, serialize=False)),
-                ('charge_id', models.CharField(max_length=100)),
-                ('amount', models.BigIntegerField()),
-                ('currency', models.CharField(max_length=3)),
-                ('refunded', models.BooleanField(default=False)),
+                ("key", models.UUIDField(primary_key=True, serialize=False)),
+                ("charge_id", models.CharField(max_length=100)),
+                ("amount", models.BigIntegerField()),
+                ("currency", models.CharField(max_length=3)),
+                ("refunded", models.BooleanField(default=False)),
             ],
         ),
     ]

@@ -5,34 +5,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Processed',
+            name="Processed",
             fields=[
-                ('pk', models.CompositePrimaryKey('consumer', 'event_id', blank=True, editable=False, primary_key=True, serialize=False)),
-                ('consumer', models.SmallIntegerField()),
-                ('event_id', models.UUIDField()),
-                ('at', models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
+                (
+                    "pk",
+                    models.CompositePrimaryKey(
+                        "consumer", "event_id", blank=True, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                ("consumer", models.SmallIntegerField()),
+                ("event_id", models.UUIDField()),
+                ("at", models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
             ],
         ),
         migrations.CreateModel(
-            name='DeadLetter',
+            name="DeadLetter",
             fields=[
-                ('id', models.BigAutoField(primary_key=True, serialize=False)),
-                ('consumer', models.CharField(max_length=32)),
-                ('event_id', models.UUIDField()),
-                ('event', models.JSONField()),
-                ('error', models.TextField()),
-                ('at', models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
+                ("id", models.BigAutoField(primary_key=True, serialize=False)),
+                ("consumer", models.CharField(max_length=32)),
+                ("event_id", models.UUIDField()),
+                ("event", models.JSONField()),
+                ("error", models.TextField()),
+                ("at", models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
             ],
             options={
-                'constraints': [models.UniqueConstraint(fields=('consumer', 'event_id'), name='dead_letter_once')],
+                "constraints": [models.UniqueConstraint(fields=("consumer", "event_id"), name="dead_letter_once")],
             },
         ),
     ]

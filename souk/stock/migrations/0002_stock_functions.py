@@ -40,8 +40,8 @@ $$
 """
 
 RESERVE = """
--- Hold stock for an order. Returns the short lines; if there are any the caller must roll back. The steps are statements
--- of their own, because only a new statement sees what the holder of an awaited lock has committed.
+-- Hold stock for an order. Returns the short lines; if there are any the caller must roll back. The steps are
+-- statements of their own, because only a new statement sees what the holder of an awaited lock has committed.
 CREATE FUNCTION reserve_stock(p_order uuid, p_ids uuid[], p_quantities integer[], p_until timestamptz)
 RETURNS TABLE (product_id uuid, requested integer, available integer, for_sale boolean)
 LANGUAGE plpgsql VOLATILE AS $$
@@ -167,7 +167,8 @@ $$
 """
 
 UNDO = """
-DROP FUNCTION set_for_sale, correct_stock, settle_holds, limit_holds, keep_holds, reserve_stock, open_stock, change_stock
+DROP FUNCTION
+    set_for_sale, correct_stock, settle_holds, limit_holds, keep_holds, reserve_stock, open_stock, change_stock
 """
 
 
