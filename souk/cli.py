@@ -36,4 +36,8 @@ def main() -> None:
     # The settings are read when the commands are imported, and must know by then what kind of process this is.
     os.environ.setdefault("SOUK_PROCESS", asked if asked in PROCESSES else "command")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "souk.settings")
-    joined()()
+    try:
+        app = joined()
+    except ValueError as error:  # what the settings raise while the commands import them
+        sys.exit(f"souk: a setting in the environment is wrong: {error}. docs/operations.md lists them.")
+    app()

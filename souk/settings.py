@@ -84,12 +84,11 @@ def database(url: str) -> dict[str, Any]:
         "lock_timeout": "3s",
         "statement_timeout": f"{patience}s",
         "idle_in_transaction_session_timeout": f"{patience}s",
-        "transaction_timeout": f"{patience}s",
     }
     if PROCESS == "command":
         limits = {}
     return {
-        "ENGINE": "django.db.backends.postgresql",
+        "ENGINE": "souk.kit.postgresql",
         "HOST": at.pop("host", ""),
         "PORT": at.pop("port", ""),
         "NAME": at.pop("dbname", "souk"),
@@ -100,6 +99,7 @@ def database(url: str) -> dict[str, Any]:
             **at,
             "application_name": f"souk {PROCESS}",
             "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
+            **({"transaction_timeout": f"{patience}s"} if limits else {}),
             "prepare_threshold": 5,
             **({"pool": {"min_size": 1, "max_size": 5, "timeout": 5, "max_idle": 300}} if url else {}),
         },

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, include, path
-from django.views.decorators.csrf import csrf_exempt
 
 from souk.accounts.urls import api_urlpatterns as accounts_api
 from souk.accounts.urls import root_urlpatterns as accounts_root
-from souk.catalog.urls import new_product
-from souk.search.urls import product_list
+from souk.catalog.urls import NewProduct
+from souk.search.urls import ProductList
 
 
-@csrf_exempt
-def products(request: HttpRequest) -> HttpResponseBase:
+class Products(ProductList, NewProduct):
     """`GET /products` and `POST /products`."""
-    view = new_product if request.method == "POST" else product_list
-    return view(request)
 
 
 api: list[URLPattern | URLResolver] = [
-    path("products", products),
+    path("products", Products.as_view()),
     path("", include("souk.catalog.urls")),
     path("", include("souk.orders.urls")),
     path("", include((accounts_api, "accounts"))),

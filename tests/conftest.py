@@ -15,7 +15,7 @@ from souk.stack.postgres import running_postgres
 from tests.callers import Api, SignedIn
 
 # Rows that migrations made and tests need.
-KEPT = {"django_migrations", "django_content_type", "auth_permission", "oauth2_provider_application"}
+KEPT = {"django_migrations", "django_content_type", "auth_permission", "oauth2_provider_application", "accounts_user"}
 
 
 @pytest.fixture(scope="session")
@@ -62,6 +62,8 @@ def empty_tables() -> None:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         tables = sorted({name for (name,) in cursor.fetchall()} - KEPT)
         cursor.execute(f"TRUNCATE {', '.join(tables)}")
+        # The first-party client's table refers to users, so that one cannot be truncated.
+        cursor.execute("DELETE FROM accounts_user")
         cursor.execute("INSERT INTO eventlog_position (id, last) VALUES (1, 0)")
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.backends import BaseBackend
 from django.db import connection
@@ -12,8 +12,9 @@ from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from souk.accounts.models import User
-from souk.kit.problem import NotAuthenticated
+from souk.kit.problem import Forbidden, NotAuthenticated
 
+LONGEST_TOKEN = 255
 COLUMNS = ("id", "username", "display_name", "is_staff")
 # One indexed query. The database's clock decides what has expired.
 CALLER_OF_TOKEN = """
@@ -33,7 +34,7 @@ class BearerToken(BaseAuthentication):
         if header is None:
             return None
         scheme, _, token = header.partition(" ")
-        if scheme.lower() != "bearer" or not token or len(token) > 255 or not token.isascii():
+        if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN or not token.isascii():
             raise NotAuthenticated("The Authorization header takes the form: Bearer <token>.", invalid_token=True)
         with connection.cursor() as cursor:
             cursor.execute(CALLER_OF_TOKEN, [hashlib.sha256(token.encode()).hexdigest()])
@@ -44,6 +45,21 @@ class BearerToken(BaseAuthentication):
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="souk"'
+
+
+def signed_in(request: Request) -> User:
+    """The caller, known by id, names and whether they are staff. Raises NotAuthenticated for a stranger."""
+    if not isinstance(request.user, User):
+        raise NotAuthenticated
+    return request.user
+
+
+def signed_in_staff(request: Request) -> User:
+    """The caller, a member of the staff. Raises NotAuthenticated, Forbidden."""
+    user = signed_in(request)
+    if not user.is_staff:
+        raise Forbidden("Only the staff of the market may do this.")
+    return user
 
 
 class PasswordBackend(BaseBackend):
@@ -62,12 +78,5 @@ class PasswordBackend(BaseBackend):
         return user if user.check_password(password) and user.is_active else None
 
     def get_user(self, user_id: Any) -> User | None:
-        found: User | None = User.objects.filter(pk=user_id).first()
+        found: User | None = User.objects.in_good_standing().filter(pk=user_id).first()
         return found
-
-
-def signed_in(request: Request) -> User:
-    """The caller. Raises NotAuthenticated for an anonymous one."""
-    if request.user is None:
-        raise NotAuthenticated
-    return cast("User", request.user)

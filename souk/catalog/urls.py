@@ -6,7 +6,7 @@ from django.urls import path
 
 from souk.catalog import views
 
-new_product = views.NewProduct.as_view()
+NewProduct = views.NewProduct
 
 urlpatterns = [
     path("me/products", views.MyProducts.as_view()),

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from souk.accounts.operations.registering import profile_errors
 from souk.catalog.operations.importing import Line, LineRefused, import_products
 from souk.catalog.serializers import Description, OnHand, TagNames, Title
 from souk.commands.linefile import BrokenFile, LineFile, LineTooLong
@@ -36,6 +37,13 @@ class ImportLine(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     price: Money
     stock: OnHand
     tags: TagNames = []
+
+    def __post_init__(self) -> None:
+        # "$" of a pattern also matches before a last line break, which the database does not take.
+        if any("\n" in tag for tag in self.tags):
+            raise ValueError("A tag has no line break")
+        for error in profile_errors(display_name=self.seller):
+            raise ValueError(f"The name of the seller: {error['detail'].rstrip('.')}")
 
 
 Mapped = Callable[[Any], Any]

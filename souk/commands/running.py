@@ -8,7 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
@@ -137,18 +137,28 @@ def start_detached(*, port: int, host: str, demo: bool) -> int:
     os.close(writer)
     try:
         with os.fdopen(reader) as messages:
-            for message in messages:
-                kind, text = message[0], message[1:].rstrip("\n").replace("\r", "\n")
-                if kind == "=":
-                    typer.echo(f"Souk is ready at {text}")
-                    return 0
-                typer.echo(text, err=kind == "!")
+            kind = pass_on(messages)
+        if kind == "=":
+            return 0
         process.wait(STOP_SECONDS)
-        typer.echo(f"Souk did not start. {HOME.log / 'souk.log'} and {HOME.log / 'up.log'} say more.", err=True)
+        if kind != "!":
+            typer.echo(
+                f"Souk ended with {process.returncode} while it started; {HOME.log / 'up.log'} says more.", err=True
+            )
     except KeyboardInterrupt:
         process.send_signal(signal.SIGTERM)
         process.wait(STOP_SECONDS)
     return 1
+
+
+def pass_on(messages: Iterable[str]) -> str:
+    """Show what a starting supervisor tells; its last kind of message: `=` ready, `!` failed, empty when it died."""
+    for message in messages:
+        kind, text = message[0], message[1:].rstrip("\n").replace("\r", "\n")
+        typer.echo(f"Souk is ready at {text}" if kind == "=" else text, err=kind == "!")
+        if kind in "=!":
+            return kind
+    return ""
 
 
 @app.command()

@@ -16,6 +16,27 @@ from souk.kit.context import current_traceparent
 from souk.kit.machine import IllegalTransition, next_state, sources_of, transitions_of
 
 NUMBER_EVENTS_AT_ONCE = 2000
+# Table, columns and the audience's expression are the model's and the caller's own, never outside text.
+CHANGE_MANY = """
+WITH before AS (
+    SELECT id, state FROM {table} WHERE id = ANY(%(ids)s) AND state = ANY(%(sources)s)
+), changed AS (
+    UPDATE {table} AS t
+       SET state = %(target)s, updated = clock_timestamp(), last_sequence = last_sequence + 1{setters}
+      FROM before WHERE t.id = before.id AND t.state = before.state
+    RETURNING t.*, before.state AS source
+), history AS (
+    INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor)
+    SELECT %(type)s, id, 1 + (SELECT coalesce(max(h.sequence), 0) FROM eventlog_transition h
+                               WHERE h.subject_id = changed.id), source, %(target)s, %(event)s, %(actor)s
+      FROM changed
+)
+INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
+SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text),
+       %(actor)s, {audience}
+  FROM changed
+RETURNING subject_id
+"""
 
 
 @dataclass(frozen=True)
@@ -150,40 +171,23 @@ def change_state_of_many(
     the changed row (`changed.id`, ...) that gives the event's audience. `values` are further columns to set.
     """
     (target,) = set(transitions_of(model.machine)[event].values())
-    setters = "".join(f", {column} = %({column})s" for column in values)
+    sql = CHANGE_MANY.format(
+        table=model._meta.db_table,
+        setters="".join(f", {column} = %({column})s" for column in values),
+        audience=audience_sql,
+    )
+    parameters = {
+        **values,
+        "ids": list(ids),
+        "sources": list(sources_of(model.machine, event)),
+        "target": target,
+        "type": model.subject_type,
+        "event": event,
+        "event_type": event_type,
+        "actor": str(actor),
+    }
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"""
-            WITH before AS (
-                SELECT id, state FROM {model._meta.db_table} WHERE id = ANY(%(ids)s) AND state = ANY(%(sources)s)
-            ), changed AS (
-                UPDATE {model._meta.db_table} AS t
-                   SET state = %(target)s, updated = clock_timestamp(), last_sequence = last_sequence + 1{setters}
-                  FROM before WHERE t.id = before.id AND t.state = before.state
-                RETURNING t.*, before.state AS source
-            ), history AS (
-                INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor)
-                SELECT %(type)s, id, 1 + (SELECT coalesce(max(h.sequence), 0) FROM eventlog_transition h
-                                           WHERE h.subject_id = changed.id), source, %(target)s, %(event)s, %(actor)s
-                  FROM changed
-            )
-            INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
-            SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text),
-                   %(actor)s, {audience_sql}
-              FROM changed
-            RETURNING subject_id
-            """,  # noqa: S608  # table, columns and expression are the model's and the caller's own, no outside text
-            {
-                **values,
-                "ids": list(ids),
-                "sources": list(sources_of(model.machine, event)),
-                "target": target,
-                "type": model.subject_type,
-                "event": event,
-                "event_type": event_type,
-                "actor": str(actor),
-            },
-        )
+        cursor.execute(sql, parameters)
         return [subject_id for (subject_id,) in cursor.fetchall()]
 
 

@@ -18,6 +18,7 @@ from rest_framework.views import APIView
 
 from souk.kit.idempotency import answer_once, key_of
 from souk.kit.parsing import Shape
+from souk.kit.postgresql.base import read_again_if_lost
 from souk.kit.problem import VersionMismatch, sqlstate_of
 
 DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
@@ -38,11 +39,11 @@ class Door(APIView):
         self.headers = self.default_response_headers
         asked = self.request = self.initialize_request(request, *args, **kwargs)
         try:
-            self.initial(asked, *args, **kwargs)
+            read_again_if_lost(lambda: self.initial(asked, *args, **kwargs))
             name = (asked.method or "").lower()
             found = getattr(self, name, None) if name in self.http_method_names else None
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
-            response = handler() if asked.method in SAFE else self.write(asked, handler)
+            response = read_again_if_lost(handler) if asked.method in SAFE else self.write(asked, handler)
         except Exception as error:  # noqa: BLE001  # the one place where every refusal and defect becomes an answer
             response = self.handle_exception(error)
         self.response = self.finalize_response(asked, response, *args, **kwargs)  # type: ignore[arg-type]  # it takes any HttpResponseBase

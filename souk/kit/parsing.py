@@ -160,7 +160,7 @@ def _inner_errors(value: Any, wanted: Any, place: str, *, strict: bool) -> Itera
     if isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         hints = _hints(wanted)
         required = {field.name for field in msgspec.structs.fields(wanted) if field.required}
-        for name in required - value.keys():
+        for name in sorted(required - value.keys()):
             yield _error("required", "This is needed.", _below(place, name))
         for name, inner in value.items():
             if name not in hints:

@@ -4,4 +4,4 @@ from __future__ import annotations
 
 from souk.search import views
 
-product_list = views.Products.as_view()
+ProductList = views.Products

@@ -36,6 +36,7 @@ class Child:
     pipe: int = -1
     began: float = 0.0
     restart_at: float = 0.0
+    probe_at: float = 0.0
     was_ready: bool = False
     _rest: bytes = field(default=b"")
 

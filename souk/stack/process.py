@@ -23,6 +23,8 @@ from souk.stack.output import Output
 from souk.stack.service import Service, StackError, Stage, Task
 
 TRIES_AT_START = 3
+HURRIED_GRACE = 1.0
+PROBE_EVERY = 0.1
 ME = "souk"
 
 
@@ -201,15 +203,22 @@ class Supervisor:
         if code is not None:
             self._ended(child, code)
         elif child.state == "starting" and isinstance(child.what, Service):
-            lived = time.monotonic() - child.began
-            if lived >= child.what.settle and child.what.ready():
-                child.state = "ready"
-                if not child.was_ready:
-                    child.what.provision()
-                    child.was_ready = True
-                self.say(f"{child.name} is ready ({time.monotonic() - child.began:.1f} s)")
+            self._probe(child, child.what)
         elif child.state == "restarting" and time.monotonic() >= child.restart_at and not self._asked:
             self._try_again(child)
+
+    def _probe(self, child: Child, service: Service) -> None:
+        now = time.monotonic()
+        if now - child.began < service.settle or now < child.probe_at:
+            return
+        child.probe_at = now + PROBE_EVERY
+        if not service.ready():
+            return
+        child.state = "ready"
+        if not child.was_ready:
+            service.provision()
+            child.was_ready = True
+        self.say(f"{child.name} is ready ({time.monotonic() - child.began:.1f} s)")
 
     def _try_again(self, child: Child) -> None:
         try:
@@ -245,13 +254,13 @@ class Supervisor:
             if child.process is None:
                 child.state = "stopped"
                 continue
-            asked, began = self._asked, time.monotonic()
+            began = time.monotonic()
             grace = child.what.grace if isinstance(child.what, Service) else 5.0
             child.ask_to_stop()
             while child.state != "stopped":
                 self._turn(0.1)
                 spent = time.monotonic() - began
-                if spent > (1.0 if self._asked > max(asked, 1) else grace):
+                if spent > (HURRIED_GRACE if self._asked > 1 else grace):
                     self.say(f"{child.name} did not stop within {spent:.0f} s: killing it")
                     child.kill()
                     began = time.monotonic()

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from souk.stack.service import Service
 
-
 # Neither opens a door that could be knocked at: one that is still there after this has everything it needs.
 SETTLE_SECONDS = 3.0
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -287,8 +287,13 @@ def lines_of(seller: str, count: int) -> list[Line]:
 
 
 def statements_for(lines: Sequence[Line]) -> int:
-    told = []
-    with connection.execute_wrapper(lambda run, *details: (told.append(details[0]), run(*details))[1]):
+    told: list[str] = []
+
+    def count(run: Callable[..., Any], sql: str, *details: Any) -> Any:
+        told.append(sql)
+        return run(sql, *details)
+
+    with connection.execute_wrapper(count):
         outcomes = import_products(lines=lines).outcomes
     assert {type(outcome) for outcome in outcomes} == {LineTaken}
     assert {outcome.change for outcome in outcomes if not isinstance(outcome, LineRefused)} == {Change.CREATED}

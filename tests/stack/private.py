@@ -32,7 +32,7 @@ def wait_for(holds: Callable[[], bool], *, what: str, seconds: float = 60) -> No
 
 
 @dataclass
-class PrivateStack:
+class SoukStack:
     """One home and the commands on it. `environment` is what a process needs to reach the running stack."""
 
     home: Path
@@ -101,7 +101,7 @@ class PrivateStack:
             if folder.name.isdigit():
                 try:
                     environ, command = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
-                    data = os.readlink(folder / "cwd")
+                    data = str((folder / "cwd").readlink())
                 except OSError:
                     continue
                 ours = f"SOUK_STACK_HOME={self.home}".encode() in environ.split(b"\0")

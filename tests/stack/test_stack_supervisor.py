@@ -65,7 +65,10 @@ except StackError as error:
 
 def start(home: Path, *options: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(home), *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        [sys.executable, "-c", PROGRAM, str(home), *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
     )
 
 
@@ -88,7 +91,13 @@ def test_starts_in_order_and_stops_in_reverse(tmp_path: Path, supervisor: subpro
     supervisor.send_signal(signal.SIGTERM)
     said, _ = supervisor.communicate(timeout=20)
     assert supervisor.returncode == 0
-    assert (tmp_path / "diary").read_text().split("\n") == ["start first", "start second", "stop second", "stop first", ""]
+    assert (tmp_path / "diary").read_text().split("\n") == [
+        "start first",
+        "start second",
+        "stop second",
+        "stop first",
+        "",
+    ]
     assert "first    | hello from first" in said
     assert not (tmp_path / "run" / "state.json").exists()
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["lock"]
@@ -100,7 +109,9 @@ def test_a_service_that_is_killed_starts_again_and_the_supervisor_says_so(
     before = pid_of(tmp_path, "first")
     os.kill(before, signal.SIGKILL)
     wait_for(lambda: pid_of(tmp_path, "first") not in (0, before), what="a new process")
-    assert "first was killed by SIGKILL; starting it again in 0.5 s (restart 1)" in (tmp_path / "log/souk.log").read_text()
+    assert (
+        "first was killed by SIGKILL; starting it again in 0.5 s (restart 1)" in (tmp_path / "log/souk.log").read_text()
+    )
 
 
 def test_a_task_that_fails_ends_the_start_with_its_own_words_and_stops_what_ran(tmp_path: Path) -> None:
@@ -122,7 +133,10 @@ def test_nothing_outlives_a_supervisor_that_was_killed(tmp_path: Path, superviso
 
 
 def test_a_second_supervisor_of_one_home_is_refused(tmp_path: Path, supervisor: subprocess.Popen[str]) -> None:
-    with pytest.raises(RunsAlready, match=f"Souk runs already on {tmp_path} \\(pid {supervisor.pid}\\)"), Home(tmp_path).locked():
+    with (
+        pytest.raises(RunsAlready, match=f"Souk runs already on {tmp_path} \\(pid {supervisor.pid}\\)"),
+        Home(tmp_path).locked(),
+    ):
         pytest.fail("took a lock that is held")
 
 
@@ -157,7 +171,9 @@ def test_a_foreign_process_under_an_old_number_is_left_alone(tmp_path: Path) -> 
 
 def test_a_home_of_a_newer_souk_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "version").write_text(f"{VERSION + 1}\n")
-    with pytest.raises(StackError, match=f"written by a newer Souk \\(format {VERSION + 1}, this one reads {VERSION}\\)"):
+    with pytest.raises(
+        StackError, match=f"written by a newer Souk \\(format {VERSION + 1}, this one reads {VERSION}\\)"
+    ):
         Home(tmp_path).make()
     assert [path.name for path in tmp_path.iterdir()] == ["version"]
 

@@ -72,6 +72,7 @@ def test_a_slug_is_plain_letters_digits_and_single_hyphens(name: str, slug: str)
     [
         ("Acer", ["acer", "acer-1", "acer-2"]),
         ("HP", ["hp-1", "hp-2", "hp-3"]),
+        ("Support", ["support-1", "support-2", "support-3"]),
         ("李", ["seller", "seller-1", "seller-2"]),
         ("A" * 40, ["a" * 32, "a" * 30 + "-1", "a" * 30 + "-2"]),
     ],

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from souk.accounts.operations.registering import RESERVED
+
 SHORTEST_USERNAME, LONGEST_USERNAME = 3, 32
 APOSTROPHES = re.compile("['’`]")
 OTHERS = re.compile("[^a-z0-9]+")
@@ -21,9 +23,9 @@ def slug_of(name: str) -> str:
 
 
 def usernames_for(name: str) -> Iterator[str]:
-    """User names for a seller, best first and without end: its slug, unless that is too short, then with a number."""
+    """User names for a seller, best first and without end: its slug where that may be one, then with a number."""
     slug = slug_of(name) or "seller"
-    if len(slug) >= SHORTEST_USERNAME:
+    if len(slug) >= SHORTEST_USERNAME and slug not in RESERVED:
         yield slug[:LONGEST_USERNAME].strip("-")
     number = 0
     while True:

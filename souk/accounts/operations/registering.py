@@ -1,0 +1,137 @@
+"""Coming in: a new account, and what its owner says about themselves."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from typing import Any
+
+from django.contrib.auth.password_validation import validate_password
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+from django.db import IntegrityError, transaction
+
+from souk.accounts.models import User, normal_username
+from souk.eventlog.operations import Actor, acting_user, database_now, record
+from souk.kit.problem import Refused, ValidationFailed
+
+SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
+# Names that a stranger would take for the market itself.
+RESERVED = frozenset(
+    """
+    abuse admin administrator anonymous api deleted help hostmaster info me moderator null postmaster root security
+    souk staff support system undefined webmaster
+    """.split()
+)
+# Control characters, and the marks that turn the direction of the text which follows: a name must not rewrite its page.
+UNSHOWABLE = re.compile("[\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+UNSHOWABLE_IN_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+
+
+class UsernameTaken(Refused):
+    """Somebody has, or once had, this name. 409."""
+
+    status, code, title = 409, "username_taken", "The user name is taken"
+
+    def __init__(self) -> None:
+        error = {"pointer": "/username", "code": self.code, "detail": "Choose another name."}
+        super().__init__(errors=[error])
+
+
+@transaction.atomic(savepoint=False)
+def register_user(*, username: str, password: str, email: str = "", display_name: str = "") -> User:
+    """Open an account. Raises ValidationFailed, also for a reserved name, and UsernameTaken."""
+    name = normal_username(username)
+    if name is not None and name.lower() in RESERVED:
+        error = {"pointer": "/username", "code": "reserved", "detail": "This name is the market's own."}
+        raise ValidationFailed(errors=[error])
+    return create_user(username=username, password=password, email=email, display_name=display_name)
+
+
+@transaction.atomic(savepoint=False)
+def create_user(
+    *,
+    username: str,
+    password: str,
+    email: str = "",
+    display_name: str = "",
+    is_staff: bool = False,
+    actor: Actor | None = None,
+) -> User:
+    """Make an account on the operator's word: staff, and reserved names, can be had here.
+
+    `actor` is who makes it, the user themselves unless said. Raises ValidationFailed, UsernameTaken.
+    """
+    name = normal_username(username)
+    errors = [*profile_errors(email=email, display_name=display_name)]
+    if name is None:
+        detail = "A user name has 3 to 32 letters (a to z), digits, underscores, dots and hyphens."
+        errors.append({"pointer": "/username", "code": "invalid", "detail": detail})
+    now = database_now()
+    user = User(username=name or "", email=email, display_name=display_name, is_staff=is_staff)
+    errors += password_errors(password, pointer="/password", user=user)
+    if errors:
+        raise ValidationFailed(errors=errors)
+    # Asked first because a hash is dear; the constraint decides.
+    if User.all_objects.named(user.username).exists():
+        raise UsernameTaken
+    user.created = user.updated = now
+    user.set_password(password)
+    try:
+        with transaction.atomic():
+            user.save(force_insert=True)
+    except IntegrityError as taken:
+        raise UsernameTaken from taken
+    record(
+        user,
+        "user.registered",
+        actor=actor or acting_user(user.pk),
+        data={"username": user.username},
+        audience=[user.pk],
+    )
+    user.refresh_from_db(fields=["token_epoch", "followers_count"])
+    return user
+
+
+@transaction.atomic(savepoint=False)
+def change_profile(*, user: User, **values: Any) -> User:
+    """Set display name, bio, e-mail: what is named. A new e-mail is not verified yet. Raises ValidationFailed."""
+    errors = [*profile_errors(**values)]
+    if errors:
+        raise ValidationFailed(errors=errors)
+    locked: User = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    if "email" in values and values["email"] != locked.email:
+        values["email_verified"] = False
+    if values:
+        locked.change(**values, updated=database_now())
+    return locked
+
+
+def profile_errors(*, display_name: str = "", bio: str = "", email: str = "") -> Iterator[dict[str, Any]]:
+    """What is wrong with these values beyond their type and length, one error each."""
+    if UNSHOWABLE.search(display_name):
+        yield {"pointer": "/display_name", "code": "invalid", "detail": "No control characters, please."}
+    if UNSHOWABLE_IN_TEXT.search(bio):
+        yield {"pointer": "/bio", "code": "invalid", "detail": "No control characters but line breaks, please."}
+    if email:
+        try:
+            validate_email(email)
+        except ValidationError:
+            yield {"pointer": "/email", "code": "invalid", "detail": "This is no e-mail address."}
+
+
+def password_errors(password: str, *, pointer: str, user: User) -> list[dict[str, Any]]:
+    """What is wrong with a password that this user would like to have, after NFKC."""
+    normal = unicodedata.normalize("NFKC", password)
+    if not SHORTEST_PASSWORD <= len(normal) <= LONGEST_PASSWORD:
+        detail = f"A password has {SHORTEST_PASSWORD} to {LONGEST_PASSWORD} characters."
+        return [{"pointer": pointer, "code": "invalid", "detail": detail}]
+    try:
+        validate_password(normal, user)
+    except ValidationError as weak:
+        return [
+            {"pointer": pointer, "code": str(reason.code), "detail": " ".join(reason.messages)}
+            for reason in weak.error_list
+        ]
+    return []

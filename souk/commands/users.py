@@ -1,0 +1,44 @@
+"""Accounts by the operator's hand."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from souk.commands import set_up_django
+from souk.commands.processes import require_database
+
+app = typer.Typer()
+users = typer.Typer(help="Accounts.", no_args_is_help=True)
+app.add_typer(users, name="user")
+
+
+@users.callback()
+def accounts() -> None:
+    """Accounts."""
+
+
+@users.command()
+def create(
+    username: Annotated[str, typer.Option(help="3 to 32 letters, digits, underscores, dots, hyphens.")],
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when not given.")
+    ],
+    staff: Annotated[bool, typer.Option("--staff", help="May use the staff doors.")] = False,
+) -> None:
+    """Make an account."""
+    require_database()
+    set_up_django()
+    from souk.accounts.operations.registering import create_user
+    from souk.eventlog.operations import SYSTEM
+    from souk.kit.problem import Refused
+
+    try:
+        user = create_user(username=username, password=password, is_staff=staff, actor=SYSTEM)
+    except Refused as refused:
+        for error in refused.errors or [{"detail": refused.detail}]:
+            place = str(error.get("pointer", "")).strip("/")
+            typer.echo(f"{place}: {error['detail']}" if place else error["detail"], err=True)
+        raise typer.Exit(1) from refused
+    typer.echo(f"{user.username} is made{' (staff)' if staff else ''}: {user.pk}")

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL back end, with what Souk asks of a connection."""
