@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import secrets
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from environs import Env, validate
 from psycopg.conninfo import conninfo_to_dict
@@ -38,6 +40,23 @@ DATA = Path(env.str("SOUK_DATA", str(CHECKOUT.parent / "shared" / "data")))
 ORDER_HOLD = timedelta(seconds=env.int("SOUK_ORDER_HOLD_SECONDS", 300, validate=validate.Range(min=1, max=300)))
 MAX_HOLDS_PER_USER = env.int("SOUK_MAX_HOLDS_PER_USER", 50, validate=validate.Range(min=1))
 RATE_LIMITS = env.str("SOUK_RATE_LIMITS", "on", validate=validate.OneOf(["on", "off"])) == "on"
+# Name -> (quota, seconds). docs/security.md says what each guards; a failed sign-in counts ten times.
+RATE_QUOTAS = {
+    "reads": (12_000, 60),  # per address
+    "writes": (3_000, 60),  # per user
+    "registrations": (1_000, 600),  # per address
+    "sign-in-address": (1_000, 600),
+    "sign-in-account": (100, 600),
+}
+for _name in RATE_QUOTAS:
+    if _quota := env.str(f"SOUK_RATE_{_name.upper().replace('-', '_')}", ""):
+        _most, _, _seconds = _quota.partition("/")
+        RATE_QUOTAS[_name] = (int(_most), int(_seconds))
+# Networks whose X-Forwarded-For is believed.
+TRUSTED_PROXIES = [str(ip_network(network)) for network in env.list("SOUK_TRUSTED_PROXIES", [], subcast=str)]
+# smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465
+MAIL_URL = env.str("SOUK_MAIL_URL", "")
+CORS_ORIGINS = [origin.rstrip("/") for origin in env.list("SOUK_CORS_ORIGINS", [], subcast=str)]
 ACCESS_TOKEN_SECONDS = env.int("SOUK_ACCESS_TOKEN_SECONDS", 3600, validate=validate.Range(min=1))
 METRICS_TOKEN = env.str("SOUK_METRICS_TOKEN", "")
 
@@ -65,6 +84,7 @@ INSTALLED_APPS = [
     "souk.accounts",
     "souk.stock",
     "souk.catalog",
+    "souk.bags",
     "souk.payments",
     "souk.search",
     "souk.orders",
@@ -73,6 +93,11 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "souk.kit.request.RequestContext",
+    "django.middleware.security.SecurityMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "souk.kit.browsers.BrowserRules",
+    "django.middleware.common.CommonMiddleware",
+    "souk.kit.ratelimit.RateLimitHeaders",
 ]
 
 
@@ -109,8 +134,17 @@ def database(url: str) -> dict[str, Any]:
 DATABASES = {"default": database(DATABASE_URL)}
 
 AUTHENTICATION_BACKENDS = ["souk.accounts.authentication.PasswordBackend"]
-# User names are unique without regard to case, by a constraint on lower(username) that the check does not see.
-SILENCED_SYSTEM_CHECKS = ["auth.W004"]
+SILENCED_SYSTEM_CHECKS = [
+    "auth.W004",  # user names are unique without regard to case, by a constraint that the check does not see
+    "oauth2_provider.W002",  # the password grant: docs/decisions/0020-password-grant.md
+    "security.W003",  # no door knows its caller by a cookie, so there is nothing to forge
+    "security.W005",  # HSTS for other names of the domain is its owner's choice
+    "security.W008",  # an API does not redirect a request that carries a token; the proxy may redirect pages
+    "security.W021",  # and so is the preload list
+]
+# Sent over HTTPS only. Behind a proxy that ends TLS it must be one of SOUK_TRUSTED_PROXIES to say so.
+SECURE_HSTS_SECONDS = 365 * 24 * 3600
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if TRUSTED_PROXIES else None
 PASSWORD_HASHERS = ["souk.accounts.hashing.OwaspArgon2Hasher"]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
@@ -118,17 +152,25 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
 ]
 
+PASSWORD_GRANT = env.str("SOUK_PASSWORD_GRANT", "on", validate=validate.OneOf(["on", "off"])) == "on"
+REFRESH_TOKEN_SECONDS = env.int("SOUK_REFRESH_TOKEN_SECONDS", 30 * 24 * 3600, validate=validate.Range(min=1))
 OAUTH2_PROVIDER = {
     "ACCESS_TOKEN_EXPIRE_SECONDS": ACCESS_TOKEN_SECONDS,
-    "REFRESH_TOKEN_EXPIRE_SECONDS": 30 * 24 * 3600,
+    "REFRESH_TOKEN_EXPIRE_SECONDS": REFRESH_TOKEN_SECONDS,
     "REFRESH_TOKEN_GRACE_PERIOD_SECONDS": 0,
     "REFRESH_TOKEN_REUSE_PROTECTION": True,
     "ROTATE_REFRESH_TOKEN": True,
     "PKCE_REQUIRED": True,
     "SCOPES": {"souk": "Everything that the account may do"},
     "COMPLIANT_BCP_RFC9700_TOKEN_STORAGE": True,
-    # First-party clients were asked for with the password grant: docs/decisions/0013-passwords-and-opaque-tokens.md.
-    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": False,
+    "COMPLIANT_BCP_RFC9700_IMPLICIT_GRANT": True,
+    "COMPLIANT_BCP_RFC9700_PKCE_METHOD": True,
+    "COMPLIANT_BCP_RFC9700_ACCESS_TOKEN_TRANSPORT": True,
+    "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
+    "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
+    "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
+    # The first-party client signs in with user name and password: docs/decisions/0020-password-grant.md.
+    "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": not PASSWORD_GRANT,
     "OAUTH2_VALIDATOR_CLASS": "souk.accounts.tokens.SoukValidator",
 }
 
@@ -137,10 +179,20 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": [],
     "DEFAULT_PARSER_CLASSES": [],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_THROTTLE_CLASSES": ["souk.kit.ratelimit.RequestThrottle"],
     "EXCEPTION_HANDLER": "souk.kit.problem.problem_of_exception",
     "URL_FORMAT_OVERRIDE": None,
     "UNAUTHENTICATED_USER": None,
 }
+
+_mail = urlsplit(MAIL_URL)
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if MAIL_URL else 'filebased'}.EmailBackend"
+EMAIL_FILE_PATH = str(HOME / "mail")
+EMAIL_HOST, EMAIL_PORT = _mail.hostname or "localhost", _mail.port or (465 if _mail.scheme == "smtps" else 587)
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_mail.username or ""), unquote(_mail.password or "")
+EMAIL_USE_SSL, EMAIL_USE_TLS = _mail.scheme == "smtps", _mail.scheme == "smtp" and _mail.username is not None
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL = env.str("SOUK_MAIL_FROM", "Souk <souk@localhost>")
 
 DATA_UPLOAD_MAX_MEMORY_SIZE = 256 * 1024
 LOGGING_CONFIG = None

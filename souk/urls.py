@@ -17,8 +17,10 @@ class Products(ProductList, NewProduct):
 api: list[URLPattern | URLResolver] = [
     path("products", Products.as_view()),
     path("", include("souk.catalog.urls")),
+    path("", include("souk.bags.urls")),
     path("", include("souk.orders.urls")),
     path("", include((accounts_api, "accounts"))),
+    path("", include("souk.eventlog.urls")),
 ]
 
 urlpatterns = [

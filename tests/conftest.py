@@ -12,6 +12,7 @@ from django.db import connection, connections
 
 from souk.settings import CHECKOUT, database
 from souk.stack.postgres import running_postgres
+from tests.books import assert_books_agree
 from tests.callers import Api, SignedIn
 
 # Rows that migrations made and tests need.
@@ -43,17 +44,20 @@ def django_db_setup(postgres_url: str, django_db_blocker: pytest.FixtureRequest)
         yield
         for one in connections.all():
             one.close()
-            one.close_pool()
+            one.close_pool()  # type: ignore[attr-defined]  # PostgreSQL's back end has it
         wrapper.creation.destroy_test_db(name, verbosity=0)
 
 
 @pytest.fixture
 def clean_database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
-    """An empty database with real commits: no transaction is wrapped around the test."""
+    """An empty database with real commits: no transaction is wrapped around the test. Its books agree at the end."""
     with django_db_blocker.unblock():  # type: ignore[attr-defined]  # pytest-django gives its type no public name
         empty_tables()
         yield
-        connection.close()
+        try:
+            assert_books_agree()
+        finally:
+            connection.close()
 
 
 def empty_tables() -> None:

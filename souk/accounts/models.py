@@ -5,15 +5,16 @@ from __future__ import annotations
 import re
 import unicodedata
 from typing import Any, ClassVar, Self
+from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
 from django.db import models
-from django.db.models import Q, UniqueConstraint
+from django.db.models import CheckConstraint, Exists, F, OuterRef, Q, UniqueConstraint
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
 from souk.eventlog.models import ClockTimestamp, Subject
-from souk.kit.entity import AllRows, EntityQuerySet, LiveRows
+from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows, new_id
 
 USERNAME = re.compile(r"[A-Za-z0-9_.\-]{3,32}")
 
@@ -46,6 +47,14 @@ class UserQuerySet(EntityQuerySet):
     def counted(self) -> Self:
         """With `products_count`, the number of their products that everybody can see."""
         return self.annotate(products_count=RawSQL(PRODUCTS_COUNT, []))  # noqa: S611  # a constant of this module
+
+    def seen_by(self, caller_id: UUID | None) -> Self:
+        """With `followed_by_caller`: whether the caller follows them, None for a stranger."""
+        if caller_id is None:
+            return self.annotate(followed_by_caller=models.Value(None, output_field=models.BooleanField(null=True)))
+        return self.annotate(
+            followed_by_caller=Exists(Follow.objects.filter(follower_id=caller_id, followed_id=OuterRef("pk")))
+        )
 
 
 class User(Subject, AbstractBaseUser):
@@ -80,3 +89,61 @@ class User(Subject, AbstractBaseUser):
 
     def __str__(self) -> str:
         return self.username
+
+
+class Follow(Entity):
+    """That a user follows another one."""
+
+    follower = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
+    followed = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+", db_index=False)
+
+    all_objects: ClassVar[Any] = AllRows.from_queryset(EntityQuerySet)()
+    objects: ClassVar[Any] = LiveRows.from_queryset(EntityQuerySet)()
+
+    class Meta(Entity.Meta):
+        constraints = [
+            UniqueConstraint(fields=["follower", "followed"], condition=Q(deleted__isnull=True), name="follow_once"),
+            CheckConstraint(condition=~Q(follower=F("followed")), name="follow_somebody_else"),
+        ]
+        indexes = [
+            models.Index("followed", F("id").desc(), condition=Q(deleted__isnull=True), name="follow_followers"),
+            models.Index("follower", F("id").desc(), condition=Q(deleted__isnull=True), name="follow_following"),
+        ]
+
+
+class MailPurpose(models.TextChoices):
+    PASSWORD_RESET = "password-reset"
+    EMAIL_VERIFICATION = "email-verification"
+
+
+class MailRequest(models.Model):
+    """A mail that somebody asked for and the clock will send. Bookkeeping: deleted once it is sent.
+
+    Written alike whether an account has the address or not, so that neither the answer nor its time can tell.
+    """
+
+    id = models.UUIDField(primary_key=True, default=new_id)
+    purpose = models.CharField(max_length=32, choices=MailPurpose)
+    address = models.CharField(max_length=254)
+    user_id = models.UUIDField(null=True)
+    attempts = models.SmallIntegerField(db_default=0)
+    due = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        constraints = [CheckConstraint(condition=Q(purpose__in=MailPurpose.values), name="mail_request_purpose")]
+        indexes = [models.Index(fields=["due"], name="mail_request_due")]
+
+
+class MailedToken(models.Model):
+    """What a mailed token is good for; the token itself is only in the mail. Bookkeeping: used or old ones go."""
+
+    checksum = models.CharField(max_length=64, primary_key=True)
+    purpose = models.CharField(max_length=32, choices=MailPurpose)
+    user = models.ForeignKey(User, on_delete=models.PROTECT, related_name="+")
+    address = models.CharField(max_length=254)
+    created = models.DateTimeField(db_default=ClockTimestamp())
+    expires = models.DateTimeField()
+
+    class Meta:
+        constraints = [CheckConstraint(condition=Q(purpose__in=MailPurpose.values), name="mailed_token_purpose")]
+        indexes = [models.Index(fields=["expires"], name="mailed_token_expires")]

@@ -19,6 +19,8 @@ Email = Annotated[str, msgspec.Meta(max_length=254)]
 Password = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 Username = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
 
+MailedTokenText = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+
 
 class RegisterIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody sends to open an account."""
@@ -34,7 +36,7 @@ class ProfileChange(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True
 
     display_name: DisplayName | UnsetType = UNSET
     bio: Bio | UnsetType = UNSET
-    email: Email | None | UnsetType = UNSET
+    email: Email | UnsetType | None = UNSET
 
     def sent(self) -> dict[str, Any]:
         """The fields that were sent."""
@@ -70,6 +72,38 @@ class OwnUserOut(UserOut, frozen=True, kw_only=True, forbid_unknown_fields=True)
     is_staff: bool
 
 
+class DeleteAccountIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody sends to close their account."""
+
+    password: Password
+
+
+class ChangePasswordIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody sends to change their password."""
+
+    current_password: Password
+    new_password: Password
+
+
+class PasswordResetIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody sends who has forgotten their password."""
+
+    email: Annotated[str, msgspec.Meta(min_length=1, max_length=254)]
+
+
+class ConfirmResetIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody sends who got the mail."""
+
+    token: MailedTokenText
+    new_password: Password
+
+
+class ConfirmEmailIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What somebody sends to prove that they read their mail."""
+
+    token: MailedTokenText
+
+
 class UsersOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A page of users."""
 
@@ -77,9 +111,10 @@ class UsersOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next: str | None
 
 
-def user_out(user: Any, *, followed: bool | UnsetType = UNSET) -> UserOut:
-    """The public shape of a user that was read with `counted()`."""
-    return UserOut(**_public(user), followed=followed)
+def user_out(user: Any) -> UserOut:
+    """The public shape of a user that was read with `counted()` and `seen_by()`."""
+    followed = user.followed_by_caller
+    return UserOut(**_public(user), followed=UNSET if followed is None else followed)
 
 
 def own_user_out(user: Any) -> OwnUserOut:

@@ -6,6 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 from urllib.parse import parse_qsl
@@ -17,7 +18,7 @@ from django.http import HttpRequest, HttpResponse
 from oauth2_provider.models import AccessToken, RefreshToken
 from oauth2_provider.oauth2_validators import OAuth2Validator
 from oauth2_provider.settings import oauth2_settings
-from oauthlib.common import Request, urlencode
+from oauthlib.common import urlencode
 from oauthlib.oauth2 import LegacyApplicationServer, OAuth2Error
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 
@@ -25,24 +26,25 @@ from souk.accounts.models import User
 from souk.eventlog.models import ClockTimestamp
 from souk.kit.parsing import UNSTORABLE, body_of
 from souk.kit.problem import MalformedRequest
+from souk.kit.ratelimit import Use, address_of, count, use
 
 FORM = "application/x-www-form-urlencoded"
 PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 LONGEST_VALUE = 1024
+# How much more than a sign-in a failed one counts against the limits of its account and its address.
+FAILURE_COST = 10
 
 
 class TokenRefused(Exception):
     """A token request that is refused before the toolkit sees it, with the error of RFC 6749, section 5.2."""
 
-    def __init__(
-        self, error: str, detail: str, *, status: int = 400, headers: Mapping[str, str] | None = None
-    ) -> None:
+    def __init__(self, error: str, detail: str, *, status: int = 400, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(detail)
         self.error, self.detail, self.status, self.headers = error, detail, status, dict(headers or {})
 
 
-class Replayed(InvalidGrantError):  # type: ignore[misc]  # oauthlib has no types
+class Replayed(InvalidGrantError):
     """A refresh token that had been used before: the whole family of tokens is ended."""
 
 
@@ -53,14 +55,7 @@ class SoukValidator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has n
     a deletion comes either before that look or after those tokens. All moments are the database's.
     """
 
-    def validate_user(
-        self, username: str, password: str, client: Any, request: Request, *args: Any, **kwargs: Any
-    ) -> bool:
-        return bool(super().validate_user(username, password, client, request, *args, **kwargs))
-
-    def validate_refresh_token(
-        self, refresh_token: str, client: Any, request: Request, *args: Any, **kwargs: Any
-    ) -> bool:
+    def validate_refresh_token(self, refresh_token: str, client: Any, request: Any, *args: Any, **kwargs: Any) -> bool:
         if not super().validate_refresh_token(refresh_token, client, request, *args, **kwargs):
             return False
         alive: bool = (
@@ -70,7 +65,7 @@ class SoukValidator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has n
         )
         return alive
 
-    def save_bearer_token(self, token: dict[str, Any], request: Request, *args: Any, **kwargs: Any) -> None:
+    def save_bearer_token(self, token: dict[str, Any], request: Any, *args: Any, **kwargs: Any) -> None:
         try:
             with transaction.atomic():
                 self._look_again(request)
@@ -79,7 +74,7 @@ class SoukValidator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has n
             RefreshToken.revoke_family(request.refresh_token_instance.token_family)
             raise
 
-    def _look_again(self, request: Request) -> None:
+    def _look_again(self, request: Any) -> None:
         """Judge the account and the old token once more, now under their locks."""
         user = User.objects.in_good_standing().filter(pk=request.user.pk).select_for_update(no_key=True).first()
         if user is None:
@@ -95,13 +90,13 @@ class SoukValidator(OAuth2Validator):  # type: ignore[misc]  # the toolkit has n
         if old.revoked is not None:
             raise Replayed(request=request)
 
-    def _create_access_token(self, expires: Any, request: Request, token: dict[str, Any], **kwargs: Any) -> Any:
+    def _create_access_token(self, expires: Any, request: Any, token: dict[str, Any], **kwargs: Any) -> Any:
         made = super()._create_access_token(expires, request, token, **kwargs)
         life = timedelta(seconds=token["expires_in"])
         AccessToken.objects.filter(pk=made.pk).update(created=ClockTimestamp(), expires=ClockTimestamp() + life)
         return made
 
-    def _create_refresh_token(self, request: Request, *args: Any) -> Any:
+    def _create_refresh_token(self, request: Any, *args: Any) -> Any:
         made = super()._create_refresh_token(request, *args)
         RefreshToken.objects.filter(pk=made.pk).update(created=ClockTimestamp())
         return made
@@ -118,7 +113,15 @@ def issue_token(request: HttpRequest, form: dict[str, str]) -> HttpResponse:
     for name in needed:
         if not form.get(name):
             raise TokenRefused("invalid_request", f"{name} is missing.")
-    return _ask_toolkit("create_token_response", request, form)
+    if grant == "refresh_token":
+        use(request, Use("sign-in-address", address_of(request)))
+        return _ask_toolkit("create_token_response", request, form)
+    uses = [Use("sign-in-address", address_of(request)), Use("sign-in-account", (form["username"]).lower())]
+    use(request, *uses, needed=True)
+    answer = _ask_toolkit("create_token_response", request, form)
+    if answer.status_code == 400:
+        count([replace(one, cost=FAILURE_COST - 1) for one in uses], force=True)
+    return answer
 
 
 def revoke_token(request: HttpRequest, form: dict[str, str]) -> HttpResponse:
@@ -163,9 +166,7 @@ def token_error(
 ) -> HttpResponse:
     """An error answer of RFC 6749, section 5.2."""
     body = msgspec.json.encode({"error": error, "error_description": description})
-    return HttpResponse(
-        body, status=status, content_type="application/json", headers={**NO_STORE, **(headers or {})}
-    )
+    return HttpResponse(body, status=status, content_type="application/json", headers={**NO_STORE, **(headers or {})})
 
 
 def _check_client(request: HttpRequest, form: dict[str, str]) -> None:

@@ -9,7 +9,15 @@ from souk.accounts import views
 api_urlpatterns = [
     path("users", views.Users.as_view()),
     path("users/<uuid:user_id>", views.OneUser.as_view()),
+    path("users/<uuid:user_id>/follow", views.Following.as_view()),
+    path("users/<uuid:user_id>/followers", views.Followers.as_view()),
     path("me", views.Me.as_view()),
+    path("me/following", views.MyFollowing.as_view()),
+    path("me/delete", views.Deletion.as_view()),
+    path("me/password", views.Password.as_view()),
+    path("password-resets", views.PasswordResets.as_view()),
+    path("password-resets/confirm", views.PasswordResetConfirmation.as_view()),
+    path("email-verifications/confirm", views.EmailConfirmation.as_view()),
 ]
 
 root_urlpatterns = [

@@ -28,9 +28,10 @@ from souk.catalog.serializers import (
     product_out,
 )
 from souk.kit.cursor import decode_cursor, link_next, paged
-from souk.kit.door import Door, answer, created, etags_in, no_content, require_match
+from souk.kit.door import Door, answer, created, is_known, no_content, not_modified, require_match
 from souk.kit.parsing import Nothing, parsed, query_of
 from souk.kit.problem import NotFound
+from souk.stock.operations import lock_stock
 
 
 class NewProduct(Door):
@@ -59,14 +60,16 @@ class OneProduct(Door):
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         caller_id = request.user.pk if request.user else None
         row = _shown(product_id, caller_id)
-        if (known := etags_in(request, "If-None-Match")) is not None and etag_of(row) in known:
-            return HttpResponse(status=304, headers={"ETag": f'"{etag_of(row)}"'})
+        if is_known(request, etag_of(row)):
+            return not_modified(etag_of(row))
         return answer(product_out(row, caller_id), etag=etag_of(row))
 
     def patch(self, request: Request, product_id: UUID) -> HttpResponse:
         seller = signed_in(request)
         product = lock_own_product(product_id=product_id, seller=seller)
         asked = parsed(ProductChange, request).sent()
+        if "stock" in asked:
+            lock_stock(product_id=product_id)  # so that no sale comes between the comparison and the count
         _require_version(request, _shown(product_id, seller.pk), with_stock="stock" in asked)
         change_product(product=product, seller=seller, **asked)
         return _answer(product_id, seller.pk)

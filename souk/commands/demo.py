@@ -57,10 +57,11 @@ class Journey:
         self.check_health()
         seller, buyer = self.meet()
         mug = self.offer(seller)
-        neighbour = self.find(seller, mug)
+        neighbour = self.find(mug)
         doomed = self.place(buyer, [(mug["id"], 2)], "an order that will be forgotten")
         self.show_stock(seller, mug["id"], on_hand=10, reserved=2)
-        order = self.place(buyer, [(mug["id"], 3), (neighbour["id"], 1)], "an order over two sellers")
+        name = neighbour["seller"]["display_name"] or neighbour["seller"]["username"]
+        order = self.place(buyer, [(mug["id"], 3), (neighbour["id"], 1)], f"an order, also from {name[:24]}")
         self.show_stock(seller, mug["id"], on_hand=10, reserved=5)
         self.pay(buyer, order)
         self.show_stock(seller, mug["id"], on_hand=7, reserved=2)
@@ -103,24 +104,23 @@ class Journey:
         self.teller.tell("seller", f"offers “{mug['title']}”, 10 on hand, {price(mug)}", mug["state"], answer.seconds)
         return mug
 
-    def find(self, seller: Person, mug: dict[str, Any]) -> dict[str, Any]:
+    def find(self, mug: dict[str, Any]) -> dict[str, Any]:
         """Find the new product in the list, and another seller's one to order with it."""
         stranger = Person(self.http, "", "")
-        cursor, seen, took = None, 0, 0.0
+        answer = stranger.ask("GET", "/products", params={"limit": 100})
+        page = expect(answer, 200)
+        listed = [product["id"] for product in page["results"]]
+        if mug["id"] not in listed:
+            raise Unexpected("the new product is not on the first page of the list")
+        place = listed.index(mug["id"]) + 1
+        self.teller.tell("anyone", "finds it in the list of products, newest first", f"no. {place}", answer.seconds)
         while True:
-            answer = stranger.ask("GET", "/products", params={"limit": 100} | ({"cursor": cursor} if cursor else {}))
-            page = expect(answer, 200)
-            took = took or answer.seconds
-            if not seen and mug["id"] not in {product["id"] for product in page["results"]}:
-                raise Unexpected("the new product is not on the first page of the list")
-            seen += len(page["results"])
             for product in page["results"]:
-                if product["seller"]["id"] != seller.id and is_fit(product, like=mug):
-                    self.teller.tell("anyone", "finds it first in the list of products", f"{seen} seen", took)
+                if is_neighbour(product, mug):
                     return dict(product)
-            cursor = page["next"]
-            if cursor is None:
+            if page["next"] is None:
                 raise Unexpected("no other product to order with it; load the catalogue with `souk demo --load-only`")
+            page = expect(stranger.ask("GET", "/products", params={"limit": 100, "cursor": page["next"]}), 200)
 
     def place(self, buyer: Person, wanted: list[tuple[str, int]], what: str) -> dict[str, Any]:
         lines = [{"product_id": product_id, "quantity": quantity} for product_id, quantity in wanted]
@@ -143,17 +143,16 @@ class Journey:
         self.teller.tell("buyer", "confirms it with tok_ok", confirmed["state"], answer.seconds)
         with self.timed() as seconds:
             accepted = self.wait_for(buyer, order["id"], "ACCEPTED", HEARD_WITHIN)
-        what = "commit → log → Debezium → stream → payment → log → stream → order"
+        what = "commit → log → Debezium → stream → payment → and back → order"
         self.teller.tell("souk", what, accepted["state"], seconds())
 
     def forget(self, buyer: Person, order: dict[str, Any]) -> None:
         """Wait until the order's time is up, and hear what the clock made of it."""
         left = seconds_until(order["expires_at"])
         ends = datetime.fromisoformat(order["expires_at"]).astimezone().strftime("%H:%M:%S")
-        with (
-            self.timed() as seconds,
-            self.teller.console.status(f"the forgotten order expires at {ends}, in {max(left, 0):.0f} s"),
-        ):
+        told = f"     waiting for the forgotten order, whose time is up at {ends}, in {max(left, 0):.0f} s"
+        self.teller.console.print(told, style="dim", soft_wrap=True, highlight=False)
+        with self.timed() as seconds:
             expired = self.wait_for(buyer, order["id"], "NOT_CONFIRMED", max(left, 0) + CLOCK_GRACE)
         if expired["reason"] != "expired":
             raise Unexpected(f"the reason should be expired, and is {expired['reason']}")
@@ -206,9 +205,13 @@ def play_journey(*, base_url: str, console: Console) -> bool:
     return False
 
 
-def is_fit(product: dict[str, Any], *, like: dict[str, Any]) -> bool:
-    """Whether a product can stand in one order with `like`: same currency, something to be had."""
-    return bool(product["price"]["currency"] == like["price"]["currency"] and product["available"] > 0)
+def is_neighbour(product: dict[str, Any], mug: dict[str, Any]) -> bool:
+    """Whether a product can stand in one order with ours: same currency, something to be had, of no demo seller."""
+    return bool(
+        product["price"]["currency"] == mug["price"]["currency"]
+        and product["available"] > 0
+        and product["seller"]["display_name"] != mug["seller"]["display_name"]
+    )
 
 
 def price(product: dict[str, Any]) -> str:

@@ -86,9 +86,10 @@ def capture() -> None:
 
 
 def capture_properties() -> dict[str, str]:
-    """Debezium's properties: the file, over it our addresses, over these the DEBEZIUM_ variables it reads itself."""
+    """Debezium's properties: the file, our addresses over it, and over these what the stack and the operator say."""
     ours = environment_for(database_url=settings.DATABASE_URL, redis_url=settings.REDIS_URL)
-    return read_properties(property_file(), {**ours, **os.environ})
+    told = {name: settings.env.str(name, value) for name, value in ours.items()}
+    return read_properties(property_file(), {**told, **os.environ})
 
 
 @app.command()

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -60,26 +59,23 @@ def up(
 
 
 def forget_stale_environment() -> None:
-    """Begin again without the addresses of a stack that was killed: the settings have taken them for our own."""
+    """Begin again without what a stack that was killed told of itself: the settings have read it."""
     if HOME.environment.exists() and not HOME.is_locked():
         HOME.environment.unlink()
         command = [sys.executable, "-m", "souk", *sys.argv[1:]]
-        os.execve(command[0], command, original_environ())  # noqa: S606 - no shell is the point
+        os.execve(command[0], command, own_environ())  # noqa: S606 - no shell is the point
 
 
-def original_environ() -> dict[str, str]:
-    """The environment that this process was started with; the settings add to `os.environ` what a stack tells."""
-    pairs = Path("/proc/self/environ").read_bytes().split(b"\0")
-    found = dict(os.fsdecode(pair).split("=", 1) for pair in pairs if b"=" in pair)
-    found.pop("SOUK_PROCESS", None)
-    return found
+def own_environ() -> dict[str, str]:
+    """Our environment for another process, which is of another kind than this one."""
+    return {name: value for name, value in os.environ.items() if name != "SOUK_PROCESS"}
 
 
 def supervise(*, port: int, host: str, demo: bool, report: int) -> None:
     """Run the stack in this process until it is stopped."""
     detached = report >= 0
     output = Output(HOME.log, quiet=detached)
-    environ = original_environ()
+    environ = own_environ()
     plan = Plan(
         home=HOME, environ=environ, host=host, port=port,
         database_url=environ.get("SOUK_DATABASE_URL", ""), redis_url=environ.get("SOUK_REDIS_URL", ""),
@@ -131,7 +127,7 @@ def start_detached(*, port: int, host: str, demo: bool) -> int:
     command = [sys.executable, "-m", "souk", "up", "--port", str(port), "--host", host, "--report", str(writer)]
     with (HOME.log / "up.log").open("wb") as log:
         process = subprocess.Popen(
-            [*command, *(["--demo"] if demo else [])], env=original_environ(), cwd=HOME.path, pass_fds=(writer,),
+            [*command, *(["--demo"] if demo else [])], env=own_environ(), cwd=HOME.path, pass_fds=(writer,),
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     os.close(writer)

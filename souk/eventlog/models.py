@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+from uuid import UUID
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -35,6 +37,14 @@ class Subject(Entity):
 
     class Meta(Entity.Meta):
         abstract = True
+
+    @classmethod
+    def data_seen_by(cls, viewer_id: UUID, told: Sequence[tuple[UUID, Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+        """What of its events' data this user may see, one for one; `told` are pairs of subject id and data.
+
+        Everything, for the listeners that an event names. A subject that shows each of them something else says so.
+        """
+        return [data for _, data in told]
 
 
 class LivingSubject(Subject):

@@ -39,6 +39,41 @@ RETURNING subject_id
 """
 
 
+# One statement per change: the row, its history and its event. The guard on the old state is a second bolt on the door.
+CHANGE_ONE = """
+WITH changed AS (
+    UPDATE {table}
+       SET state = %(target)s, updated = %(souk_at)s, last_sequence = last_sequence + %(souk_told)s{setters}
+     WHERE id = %(souk_id)s AND state = %(source)s
+    RETURNING last_sequence
+), history AS (
+    INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor, at)
+    SELECT %(souk_type)s, %(souk_id)s,
+           1 + (SELECT coalesce(max(sequence), 0) FROM eventlog_transition WHERE subject_id = %(souk_id)s),
+           %(source)s, %(target)s, %(souk_event)s, %(souk_actor)s, %(souk_at)s
+      FROM changed
+), told AS (
+    INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
+    SELECT %(souk_event_type)s, %(souk_type)s, %(souk_id)s, last_sequence, %(souk_data)s::jsonb, %(souk_actor)s,
+           %(souk_trace)s, %(souk_audience)s::uuid[]
+      FROM changed WHERE %(souk_told)s = 1
+)
+SELECT last_sequence FROM changed
+"""
+BEGIN_ONE = """
+WITH begun AS (
+    INSERT INTO {table} ({columns}) VALUES ({values})
+), history AS (
+    INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor, at)
+    VALUES (%(souk_type)s, %(souk_id)s, 1, NULL, %(target)s, %(souk_event)s, %(souk_actor)s, %(souk_at)s)
+)
+INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
+SELECT %(souk_event_type)s, %(souk_type)s, %(souk_id)s, 1, %(souk_data)s::jsonb, %(souk_actor)s, %(souk_trace)s,
+       %(souk_audience)s::uuid[]
+ WHERE %(souk_told)s = 1
+"""
+
+
 @dataclass(frozen=True)
 class Actor:
     """Who caused a change: a user, a member of the staff in that role, or Souk itself (the clock, a reaction)."""
@@ -126,11 +161,67 @@ def change_state(
     The caller has locked the row and read its state under that lock. `values` are further columns to set. Raises
     IllegalTransition, and changes nothing then.
     """
-    source = row.state
-    row.change(state=next_state(row.machine, source, event), updated=at, **values)
-    append_history(row, source=source, event=event, actor=actor, at=at)
-    if event_type is not None:
-        record(row, event_type, actor=actor, data=data or {}, audience=audience)
+    source, target = row.state, next_state(row.machine, row.state, event)
+    fields = {field.attname: field for field in row._meta.concrete_fields}
+    setters = {name: fields[name].get_db_prep_save(value, connection) for name, value in values.items()}
+    sql = CHANGE_ONE.format(
+        table=row._meta.db_table, setters="".join(f", {column} = %({column})s" for column in setters)
+    )
+    written = {**setters, **_history(row, event, actor, at), **_event(event_type, data, audience)}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**written, "source": source, "target": target})
+        changed = cursor.fetchone()
+    if changed is None:
+        raise IllegalTransition(f"{event} is not possible: the state is no longer {source}.")
+    for name, value in {**values, "state": target, "updated": at, "last_sequence": changed[0]}.items():
+        setattr(row, name, value)
+
+
+def begin_life(
+    row: LivingSubject,
+    event: str,
+    *,
+    actor: Actor,
+    at: datetime,
+    event_type: str | None = None,
+    data: Mapping[str, Any] | None = None,
+    audience: Iterable[UUID] = (),
+) -> None:
+    """Insert a new row with the first line of its history and (when it has a type) its first event, all at once."""
+    row.last_sequence = int(event_type is not None)
+    columns = {
+        field.attname: field.get_db_prep_save(getattr(row, field.attname), connection)
+        for field in row._meta.concrete_fields
+    }
+    sql = BEGIN_ONE.format(
+        table=row._meta.db_table,
+        columns=", ".join(columns),
+        values=", ".join(f"%({column})s" for column in columns),
+    )
+    written = {**columns, **_history(row, event, actor, at), **_event(event_type, data, audience)}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, {**written, "target": row.state})
+    row._state.adding = False
+
+
+def _history(row: LivingSubject, event: str, actor: Actor, at: datetime) -> dict[str, Any]:
+    return {
+        "souk_type": row.subject_type,
+        "souk_id": row.pk,
+        "souk_event": event,
+        "souk_actor": str(actor),
+        "souk_at": at,
+    }
+
+
+def _event(event_type: str | None, data: Mapping[str, Any] | None, audience: Iterable[UUID]) -> dict[str, Any]:
+    return {
+        "souk_told": int(event_type is not None),
+        "souk_event_type": event_type or "",
+        "souk_data": _json(data or {}),
+        "souk_trace": current_traceparent(),
+        "souk_audience": _ids(audience),
+    }
 
 
 def append_history(row: LivingSubject, *, source: str | None, event: str, actor: Actor, at: datetime) -> None:
@@ -216,6 +307,7 @@ __all__ = [
     "IllegalTransition",
     "acting_user",
     "append_history",
+    "begin_life",
     "change_state",
     "change_state_of_many",
     "database_now",

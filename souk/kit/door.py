@@ -97,6 +97,17 @@ def etags_in(request: Request | HttpRequest, header: str) -> list[str] | None:
     return [tag.strip().removeprefix("W/").strip('"') for tag in value.split(",")]
 
 
+def is_known(request: Request, etag: str) -> bool:
+    """Whether the caller has this version already (If-None-Match), so that 304 is the answer."""
+    tags = etags_in(request, "If-None-Match")
+    return tags is not None and (tags == ["*"] or etag in tags)
+
+
+def not_modified(etag: str) -> HttpResponse:
+    """304."""
+    return HttpResponse(status=304, headers={"ETag": f'"{etag}"'})
+
+
 def require_match(request: Request, matches: Callable[[str], bool]) -> None:
     """Hold the caller to their If-Match, if they sent one. Raises VersionMismatch."""
     tags = etags_in(request, "If-Match")

@@ -22,6 +22,7 @@ from souk.kit.problem import MalformedRequest, UnsupportedMediaType, ValidationF
 DEEPEST = 32
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+INTEGER = re.compile("-?(0|[1-9][0-9]{0,18})")
 PLACE = re.compile(r" - at `\$(.*?)`$")
 
 
@@ -88,12 +89,13 @@ def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
             errors.append({"parameter": name, "code": "repeated", "detail": "Only once, please."})
         if UNSTORABLE.search(name) or any(UNSTORABLE.search(value) for value in values):
             errors.append({"parameter": name, "code": "invalid", "detail": "No NUL, please."})
-        found[name] = values if name in lists else values[0]
+        read = [_read(value, _hints(shape).get(name)) for value in values]
+        found[name] = read if name in lists else read[0]
     if not errors:
         try:
-            return msgspec.convert(found, shape, strict=False)
+            return msgspec.convert(found, shape)
         except msgspec.ValidationError:
-            for error in _errors(found, shape, "", strict=False):
+            for error in _errors(found, shape, ""):
                 name = error.pop("pointer").removeprefix("/").partition("/")[0]
                 errors.append({"parameter": name.replace("~1", "/").replace("~0", "~"), **error})
     raise MalformedRequest("Some query parameters are not acceptable.", errors=errors)
@@ -131,6 +133,22 @@ def _no_constant(name: str) -> NoReturn:
     raise MalformedRequest(f"{name} is not JSON.")
 
 
+def _read(text: str, hint: Any) -> str | int | bool:
+    """A query's text as the type of its field; as it is where it is no such thing, so that its check refuses it.
+
+    msgspec's own lax mode reads `1e1` as a number and `null` as an absent parameter.
+    """
+    wanted = _without_extras(hint)
+    if get_origin(wanted) is list:
+        (item,) = get_args(wanted)
+        wanted = _without_extras(item)
+    if wanted is int and INTEGER.fullmatch(text):
+        return int(text)
+    if wanted is bool and text in ("true", "false"):
+        return text == "true"
+    return text
+
+
 def _unstorable(value: Any, place: str) -> Iterator[str]:
     """Pointers to the strings that PostgreSQL could not keep."""
     if isinstance(value, str):
@@ -141,36 +159,36 @@ def _unstorable(value: Any, place: str) -> Iterator[str]:
             if UNSTORABLE.search(key):
                 yield place
             else:
-                yield from _unstorable(inner, _below(place, key))
+                yield from _unstorable(inner, below(place, key))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _unstorable(inner, f"{place}/{index}")
 
 
-def _errors(value: Any, wanted: Any, place: str, *, strict: bool = True) -> Iterator[dict[str, Any]]:
+def _errors(value: Any, wanted: Any, place: str) -> Iterator[dict[str, Any]]:
     """Every reason why the value is not of the wanted type; msgspec alone tells only the first."""
     try:
-        msgspec.convert(value, wanted, strict=strict)
+        msgspec.convert(value, wanted)
     except msgspec.ValidationError as error:
-        inner = list(_inner_errors(value, _without_extras(wanted), place, strict=strict))
+        inner = list(_inner_errors(value, _without_extras(wanted), place))
         yield from inner or [_told(error, place)]
 
 
-def _inner_errors(value: Any, wanted: Any, place: str, *, strict: bool) -> Iterator[dict[str, Any]]:
+def _inner_errors(value: Any, wanted: Any, place: str) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         hints = _hints(wanted)
         required = {field.name for field in msgspec.structs.fields(wanted) if field.required}
         for name in sorted(required - value.keys()):
-            yield _error("required", "This is needed.", _below(place, name))
+            yield _error("required", "This is needed.", below(place, name))
         for name, inner in value.items():
             if name not in hints:
-                yield _error("unknown", "There is no such field.", _below(place, name))
+                yield _error("unknown", "There is no such field.", below(place, name))
             else:
-                yield from _errors(inner, hints[name], _below(place, name), strict=strict)
+                yield from _errors(inner, hints[name], below(place, name))
     elif isinstance(value, list) and get_origin(wanted) is list:
         (item,) = get_args(wanted)
         for index, inner in enumerate(value):
-            yield from _errors(inner, item, f"{place}/{index}", strict=strict)
+            yield from _errors(inner, item, f"{place}/{index}")
 
 
 def _without_extras(wanted: Any) -> Any:
@@ -201,7 +219,8 @@ def _told(error: msgspec.ValidationError, place: str) -> dict[str, Any]:
     return _error("invalid", text.replace("`", "") + ".", place)
 
 
-def _below(place: str, key: str) -> str:
+def below(place: str, key: str) -> str:
+    """The JSON Pointer to a key of the object at this place."""
     return f"{place}/{key.replace('~', '~0').replace('/', '~1')}"
 
 

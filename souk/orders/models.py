@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
@@ -14,6 +16,7 @@ from souk.eventlog.models import LivingSubject
 from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows
 from souk.kit.machine import state_constraint
 from souk.orders.machine import PENDING, OrderMachine
+from souk.payments.models import Payment
 
 
 class OrderQuerySet(EntityQuerySet):
@@ -53,6 +56,43 @@ class Order(LivingSubject):
             models.Index(fields=["buyer"], condition=Q(state=PENDING), name="order_pending_of_buyer"),
         ]
 
+    @cached_property
+    def lines(self) -> list[OrderLine]:
+        """The lines, in order. Who has read or made them already sets them here."""
+        return list(OrderLine.objects.filter(order=self).order_by("number"))
+
+    @cached_property
+    def payment(self) -> Payment | None:
+        """The last attempt to be paid. Who has read or made it already sets it here."""
+        found: Payment | None = Payment.objects.filter(reference=self.pk).order_by("-attempt").first()
+        return found
+
+    @property
+    def audience(self) -> list[UUID]:
+        """Who hears of it: the buyer and every seller of a line."""
+        return [self.buyer_id, *(line.seller_id for line in self.lines)]
+
+    @classmethod
+    def data_seen_by(cls, viewer_id: UUID, told: Sequence[tuple[UUID, Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
+        """All of it and all lines for the buyer; for a seller the state, and their lines and the sum of these alone."""
+        ids = {order_id for order_id, _ in told}
+        orders = {order.pk: order for order in cls.all_objects.filter(pk__in=ids)}
+        lines: dict[UUID, list[OrderLine]] = {}
+        for line in OrderLine.all_objects.filter(order_id__in=ids).order_by("order_id", "number"):
+            lines.setdefault(line.order_id, []).append(line)
+        return [orders[order_id]._data_seen_by(viewer_id, data, lines[order_id]) for order_id, data in told]
+
+    def _data_seen_by(self, viewer_id: UUID, data: Mapping[str, Any], lines: Sequence[OrderLine]) -> Mapping[str, Any]:
+        if viewer_id == self.buyer_id:
+            return {**data, "lines": [line.told(self.currency) for line in lines]}
+        theirs = [line for line in lines if line.seller_id == viewer_id]
+        total = sum(line.unit_price * line.quantity for line in theirs)
+        return {
+            "state": data["state"],
+            "total": {"amount": total, "currency": self.currency},
+            "lines": [line.told(self.currency) for line in theirs],
+        }
+
 
 class OrderLine(Entity):
     """One product of an order: title, price and seller as they were when it was placed."""
@@ -74,3 +114,18 @@ class OrderLine(Entity):
             CheckConstraint(condition=Q(quantity__gte=1), name="order_line_quantity_positive"),
         ]
         indexes = [models.Index("seller", F("order").desc(), name="order_line_newest_of_seller")]
+
+    def told(self, currency: str) -> dict[str, Any]:
+        """The line as events tell it: the fields that the order's own answer has."""
+        return {
+            "product_id": self.product_id,
+            "seller": {
+                "id": self.seller_id,
+                "username": self.seller_username,
+                "display_name": self.seller_display_name,
+            },
+            "title": self.title,
+            "unit_price": {"amount": self.unit_price, "currency": currency},
+            "quantity": self.quantity,
+            "line_total": {"amount": self.unit_price * self.quantity, "currency": currency},
+        }

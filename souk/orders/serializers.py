@@ -13,11 +13,10 @@ import msgspec
 from souk.catalog.serializers import SellerOut
 from souk.kit.machine import events_allowed
 from souk.kit.money import Money
-from souk.kit.parsing import Page, Shape
+from souk.kit.parsing import UNSTORABLE, Page, Shape, below
 from souk.kit.problem import ValidationFailed
-from souk.orders.machine import OrderMachine
+from souk.orders.machine import PENDING, OrderMachine
 from souk.orders.models import Order, OrderLine
-from souk.payments.models import Payment
 
 CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 OrderState = Literal["PENDING_CONFIRMATION", "CONFIRMED", "ACCEPTED", "NOT_CONFIRMED", "CANCELLED"]
@@ -99,6 +98,34 @@ class OrdersOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next: str | None
 
 
+class PartyOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The buyer, for a seller."""
+
+    id: UUID
+    username: str
+    display_name: str
+
+
+class SaleOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An order, for a seller of some of its lines. `total` is the sum of these lines."""
+
+    id: UUID
+    state: str
+    buyer: PartyOut
+    lines: list[LineOut]
+    total: Money
+    allowed_actions: list[str]
+    created: datetime
+    updated: datetime
+
+
+class SalesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of sales."""
+
+    results: list[SaleOut]
+    next: str | None
+
+
 class ActorOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Who caused a change."""
 
@@ -126,12 +153,14 @@ class HistoryOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next: str | None
 
 
-def order_out(order: Order, lines: Sequence[OrderLine], payment: Payment | None, *, expired: bool) -> OrderOut:
-    """The order as its buyer sees it. `expired`: the deadline has passed, so nothing can be done any more."""
+def order_out(order: Order, *, now: datetime) -> OrderOut:
+    """The order as its buyer sees it. Past its deadline (by `now`, the database's moment) nothing can be done."""
+    payment = order.payment
+    expired = order.state == PENDING and order.expires_at <= now
     return OrderOut(
         id=order.pk,
         state=order.state,
-        lines=[line_out(line, order.currency) for line in lines],
+        lines=[line_out(line, order.currency) for line in order.lines],
         total=Money(amount=order.total, currency=order.currency),
         expires_at=order.expires_at,
         confirmed_at=order.confirmed_at,
@@ -144,6 +173,26 @@ def order_out(order: Order, lines: Sequence[OrderLine], payment: Payment | None,
         allowed_actions=[] if expired else events_allowed(OrderMachine, order.state, "buyer"),
         created=order.created,
         updated=order.updated,
+    )
+
+
+def etag_of(order: Order) -> str:
+    """Changes with every event of the order, and with every event of its payment, which is shown too."""
+    payment = order.payment
+    return f"{order.last_sequence}.{payment.attempt}.{payment.last_sequence}" if payment else f"{order.last_sequence}"
+
+
+def sale_out(order: Order, buyer: PartyOut, lines: Sequence[OrderLine]) -> SaleOut:
+    """The part of an order that is one seller's: these lines alone, and their sum."""
+    return SaleOut(
+        id=order.pk,
+        state=order.state,
+        buyer=buyer,
+        lines=[line_out(line, order.currency) for line in lines],
+        total=Money(amount=sum(line.unit_price * line.quantity for line in lines), currency=order.currency),
+        created=order.created,
+        updated=order.updated,
+        allowed_actions=[],
     )
 
 
@@ -170,8 +219,8 @@ def refuse_card_numbers(value: Any) -> None:
 def _card_numbers(value: Any, place: str) -> Iterator[str]:
     if isinstance(value, dict):
         for number, (key, inner) in enumerate(value.items()):
-            # A number used as a key is not repeated in the pointer.
-            shown = f"{place}/{number}" if _is_card_number(key) else f"{place}/{key}"
+            # A key that is a card number is not repeated in the pointer, and one that cannot be written is not written.
+            shown = f"{place}/{number}" if _is_card_number(key) or UNSTORABLE.search(key) else below(place, key)
             yield from [shown] if _is_card_number(key) else _card_numbers(inner, shown)
     elif isinstance(value, list):
         for index, inner in enumerate(value):

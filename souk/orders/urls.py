@@ -12,4 +12,7 @@ urlpatterns = [
     path("orders/<uuid:order_id>/confirm", views.Confirmation.as_view()),
     path("orders/<uuid:order_id>/cancel", views.Cancellation.as_view()),
     path("orders/<uuid:order_id>/history", views.History.as_view()),
+    path("bag/order", views.BagOrder.as_view()),
+    path("sales", views.Sales.as_view()),
+    path("sales/<uuid:order_id>", views.OneSale.as_view()),
 ]

@@ -55,19 +55,33 @@ def charge(*, key: UUID, token: str, amount: int, currency: str) -> Charged | De
         case "tok_slow":
             time.sleep(SLOW_SECONDS)
     charge_id, fresh = _book(key, amount, currency)
+    if charge_id is None:
+        return Declined("refunded")
     if token == "tok_flaky" and fresh:  # the name of a test token, no secret
         raise ProviderTimeout("the provider charged, and its answer was lost")
     return Charged(charge_id)
 
 
-def refund(*, key: UUID) -> None:
-    """Give back what was charged under the key. Repeatable. Raises ProviderUnavailable."""
+def refund(*, key: UUID) -> str | None:
+    """Give back what was charged under the key, and never charge under it again.
+
+    Returns the id of the charge that was given back (now or before), or None when there was none. Repeatable. Raises
+    ProviderUnavailable.
+    """
+    if connection.in_atomic_block:
+        raise RuntimeError("the provider is called inside a transaction")
     with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute("UPDATE payments_providercharge SET refunded = true WHERE key = %s", [key])
+        # An entry of nothing closes a key that was never charged.
+        cursor.execute(
+            "INSERT INTO payments_providercharge (key, charge_id, amount, currency, refunded)"
+            " VALUES (%s, '', 0, '', true) ON CONFLICT (key) DO UPDATE SET refunded = true RETURNING charge_id",
+            [key],
+        )
+        return cursor.fetchone()[0] or None
 
 
-def _book(key: UUID, amount: int, currency: str) -> tuple[str, bool]:
-    """Enter the charge in the provider's book; the id of the entry, and whether it is new."""
+def _book(key: UUID, amount: int, currency: str) -> tuple[str | None, bool]:
+    """Enter the charge in the provider's book; the id of the entry (None: the key is closed), and whether it is new."""
     with transaction.atomic(durable=True), connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO payments_providercharge (key, charge_id, amount, currency, refunded)"
@@ -76,5 +90,6 @@ def _book(key: UUID, amount: int, currency: str) -> tuple[str, bool]:
         )
         if made := cursor.fetchone():
             return str(made[0]), True
-        cursor.execute("SELECT charge_id FROM payments_providercharge WHERE key = %s", [key])
-        return str(cursor.fetchone()[0]), False
+        cursor.execute("SELECT charge_id FROM payments_providercharge WHERE key = %s AND NOT refunded", [key])
+        found = cursor.fetchone()
+        return (str(found[0]) if found else None), False

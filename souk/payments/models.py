@@ -18,6 +18,7 @@ class Payment(LivingSubject):
 
     `reference` is what it is for (opaque here), `attempt` counts the attempts for that reference from 1. A worker that
     asks the provider holds the lease until `lease_until`; `tries` counts its questions, `next_try_at` is the back-off.
+    `refund_due_at` is when the provider is told to give the money back, null when it is not.
     """
 
     subject_type: ClassVar[str] = "payment"
@@ -34,6 +35,7 @@ class Payment(LivingSubject):
     tries = models.IntegerField(default=0)
     lease_until = models.DateTimeField(null=True)
     next_try_at = models.DateTimeField(null=True)
+    refund_due_at = models.DateTimeField(null=True)
 
     all_objects: ClassVar[Any] = AllRows.from_queryset(EntityQuerySet)()
     objects: ClassVar[Any] = LiveRows.from_queryset(EntityQuerySet)()
@@ -45,7 +47,12 @@ class Payment(LivingSubject):
             UniqueConstraint(fields=["reference"], condition=Q(state=REQUESTED), name="payment_one_at_a_time"),
             CheckConstraint(condition=Q(amount__gte=0), name="payment_amount_not_negative"),
         ]
-        indexes = [models.Index(fields=["next_try_at"], condition=Q(state=REQUESTED), name="payment_to_be_asked")]
+        indexes = [
+            models.Index(fields=["next_try_at"], condition=Q(state=REQUESTED), name="payment_to_be_asked"),
+            models.Index(
+                fields=["refund_due_at"], condition=Q(refund_due_at__isnull=False), name="payment_to_be_refunded"
+            ),
+        ]
 
 
 class ProviderCharge(models.Model):

@@ -7,19 +7,25 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Max, Q
+from django.db import connection, transaction
+from django.db.models import Q
 
 from souk.eventlog.models import ClockTimestamp
-from souk.eventlog.operations import SYSTEM, Actor, append_history, change_state, database_now, record
+from souk.eventlog.operations import SYSTEM, Actor, begin_life, change_state, database_now
+from souk.kit.machine import initial_state
 from souk.kit.problem import ValidationFailed
 from souk.payments.gateway import TOKENS
-from souk.payments.machine import REQUESTED
+from souk.payments.machine import CAPTURED, DECLINED, REQUESTED
 from souk.payments.models import Payment
 
 LEASE = timedelta(seconds=15)
 # After this long without an answer the provider counts as unreachable, and the payment as declined.
 PATIENCE = timedelta(seconds=60)
+UNREACHABLE = "provider_unreachable"
+REFUND_PAUSE = timedelta(seconds=10)
+NEXT_ATTEMPT = """
+    SELECT coalesce(max(attempt), 0) + 1, clock_timestamp() FROM payments_payment WHERE reference = %s
+"""
 
 
 class UnknownPaymentToken(ValidationFailed):
@@ -40,22 +46,29 @@ def request_payment(
     """
     if token not in TOKENS:
         raise UnknownPaymentToken
-    attempts = Payment.all_objects.filter(reference=reference).aggregate(last=Max("attempt"))["last"] or 0
-    now = database_now()
+    with connection.cursor() as cursor:
+        cursor.execute(NEXT_ATTEMPT, [reference])
+        attempt, now = cursor.fetchone()
     payment = Payment(
         created=now,
         updated=now,
-        state=REQUESTED,
+        state=initial_state(Payment.machine),
         reference=reference,
-        attempt=attempts + 1,
+        attempt=attempt,
         payer_id=payer_id,
         amount=amount,
         currency=currency,
         token=token,
     )
-    payment.save(force_insert=True)
-    append_history(payment, source=None, event="request", actor=actor, at=now)
-    record(payment, "payment.requested", actor=actor, data=_told(payment), audience=[payer_id])
+    begin_life(
+        payment,
+        "request",
+        actor=actor,
+        at=now,
+        event_type="payment.requested",
+        data=_told(payment),
+        audience=[payer_id],
+    )
     return payment
 
 
@@ -88,7 +101,7 @@ def postpone_payment(*, payment_id: UUID) -> bool:
         return False
     now = database_now()
     if payment.created < now - PATIENCE:
-        decline_payment(payment_id=payment_id, code="provider_unreachable")
+        decline_payment(payment_id=payment_id, code=UNREACHABLE)
         return False
     pause = timedelta(seconds=min(2 ** min(payment.tries, 5), 20))
     payment.change(lease_until=None, next_try_at=now + pause)
@@ -97,14 +110,60 @@ def postpone_payment(*, payment_id: UUID) -> bool:
 
 @transaction.atomic(savepoint=False)
 def capture_payment(*, payment_id: UUID, charge_id: str) -> None:
-    """The provider took the money. Quiet when that is known already. Raises IllegalTransition after a decline."""
-    _close(payment_id, "capture", charge_id=charge_id)
+    """The provider took the money. Quiet when that is known already.
+
+    Money that comes after the payment was given up is not kept: it is to be given back.
+    """
+    payment = _locked(payment_id)
+    if payment.state == DECLINED:
+        payment.change(charge_id=charge_id, refund_due_at=database_now())
+    elif payment.state == REQUESTED:
+        _close(payment, "capture", "payment.captured", charge_id=charge_id)
 
 
 @transaction.atomic(savepoint=False)
 def decline_payment(*, payment_id: UUID, code: str) -> None:
-    """The provider did not take the money. Quiet when that is known already."""
-    _close(payment_id, "decline", decline_code=code)
+    """The provider did not take the money. Quiet when that is known already. Raises IllegalTransition when it did."""
+    payment = _locked(payment_id)
+    if payment.state == DECLINED:
+        return
+    # Nobody knows whether a provider that never answered has charged: it is told to give back whatever it took.
+    unknown = {"refund_due_at": database_now()} if code == UNREACHABLE else {}
+    _close(payment, "decline", "payment.declined", decline_code=code, **unknown)
+
+
+@transaction.atomic(savepoint=False)
+def request_refund(*, payment_id: UUID) -> None:
+    """Nobody waits for this captured money any more: it is to be given back. Quiet when that is on its way or done."""
+    payment = _locked(payment_id)
+    if payment.state == CAPTURED and payment.refund_due_at is None:
+        payment.change(refund_due_at=database_now())
+
+
+@transaction.atomic(savepoint=False)
+def settle_refund(*, payment_id: UUID, charge_id: str | None) -> None:
+    """The provider has given back the charge, or says that there was none (None). Quiet when that is known already."""
+    payment = _locked(payment_id)
+    if payment.refund_due_at is None:
+        return
+    if charge_id is None:
+        payment.change(refund_due_at=None)
+        return
+    _close(payment, "refund", "payment.refunded", charge_id=charge_id, refund_due_at=None)
+
+
+@transaction.atomic(savepoint=False)
+def postpone_refund(*, payment_id: UUID) -> None:
+    """The provider did not answer: it is asked again later, for as long as it takes."""
+    payment = _locked(payment_id)
+    if payment.refund_due_at is not None:
+        payment.change(refund_due_at=database_now() + REFUND_PAUSE)
+
+
+def due_refunds(*, limit: int = 50) -> list[UUID]:
+    """Payments whose money is to be given back now."""
+    rows = Payment.objects.filter(refund_due_at__lte=ClockTimestamp()).order_by("refund_due_at", "id")
+    return list(rows.values_list("id", flat=True)[:limit])
 
 
 def due_payments(*, limit: int = 50) -> list[UUID]:
@@ -131,18 +190,14 @@ def _locked(payment_id: UUID) -> Payment:
     return payment
 
 
-def _close(payment_id: UUID, event: str, **values: Any) -> None:
-    payment = _locked(payment_id)
-    outcome = {"capture": "captured", "decline": "declined"}[event]
-    if payment.state == outcome.upper():
-        return
+def _close(payment: Payment, event: str, event_type: str, **values: Any) -> None:
     change_state(
         payment,
         event,
         actor=SYSTEM,
         at=database_now(),
-        event_type=f"payment.{outcome}",
-        data={**_told(payment), **values},
+        event_type=event_type,
+        data={**_told(payment), **{name: values[name] for name in ("charge_id", "decline_code") if name in values}},
         audience=[payment.payer_id],
         lease_until=None,
         next_try_at=None,

@@ -1,4 +1,4 @@
-"""What each consumer has heard, and what it could not bear."""
+"""What each consumer has heard, what it will try again, and what it could not bear."""
 
 from __future__ import annotations
 
@@ -17,8 +17,32 @@ class Processed(models.Model):
     at = models.DateTimeField(db_default=ClockTimestamp())
 
 
+class Retry(models.Model):
+    """An event that a consumer has begun `tries` times without coming to an end, and begins again at `next_try_at`.
+
+    Until then the subject's later events wait for it. Gone when the event is heard or parked.
+    """
+
+    pk = models.CompositePrimaryKey("consumer", "event_id")
+    consumer = models.SmallIntegerField()
+    event_id = models.UUIDField()
+    tries = models.SmallIntegerField()
+    next_try_at = models.DateTimeField()
+    error = models.TextField()
+
+    class Meta:
+        indexes = [models.Index(fields=["next_try_at"], name="retry_due")]
+
+
+class Beginning(models.Model):
+    """A consumer hears the events after this one; without a row, all of them. Written by the migration that adds it."""
+
+    consumer = models.SmallIntegerField(primary_key=True)
+    after = models.UUIDField()
+
+
 class DeadLetter(models.Model):
-    """An event that a consumer failed on too often. Requeueing deletes the row."""
+    """An event that a consumer failed on too often, or a stream's entry that is none. Requeueing deletes the row."""
 
     id = models.BigAutoField(primary_key=True)
     consumer = models.CharField(max_length=32)

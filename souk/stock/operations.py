@@ -75,6 +75,11 @@ def sell_stock(*, order_id: UUID) -> int:
     return int(_call("SELECT settle_holds(%s::uuid[], 'sale')", [[order_id]]))
 
 
+def lock_stock(*, product_id: UUID) -> None:
+    """Keep the product's counters as they are until the transaction ends. The caller has locked the product."""
+    _call("SELECT version FROM stock_stock WHERE product_id = %s FOR NO KEY UPDATE", [product_id])
+
+
 def count_stock(*, product_id: UUID, on_hand: int, actor: str) -> None:
     """Set what is on hand, as counted. The caller has locked the product. Raises StockBelowReserved."""
     if not _call("SELECT correct_stock(%s, %s, NULL, 'counted', NULL, %s)", [product_id, on_hand, actor]):

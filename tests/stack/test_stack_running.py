@@ -9,7 +9,6 @@ import stat
 import urllib.request
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import psycopg
 import pytest
@@ -29,14 +28,14 @@ def health(stack: SoukStack) -> dict[str, Any]:
 
 def append_event(stack: SoukStack) -> str:
     """Commit one event of a kind that nobody listens to; its id."""
-    event = str(uuid4())
     with psycopg.connect(stack.environment["SOUK_DATABASE_URL"]) as at:
-        at.execute(
-            "INSERT INTO eventlog_event (id, type, subject_type, subject_id, sequence, data, created, audience)"
-            " VALUES (%s, 'probe.sent', 'probe', %s, 1, '{\"text\": \"ä\"}', clock_timestamp(), '{}')",
-            [event, str(uuid4())],
-        )
-    return event
+        row = at.execute(
+            "INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)"
+            " VALUES ('probe.sent', 'probe', uuidv7(), 1, %s, 'system', '{}') RETURNING id",
+            [json.dumps({"text": "ä"})],
+        ).fetchone()
+    assert row is not None
+    return str(row[0])
 
 
 def streamed(stack: SoukStack, event: str) -> dict[str, Any] | None:

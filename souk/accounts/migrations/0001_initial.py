@@ -3,9 +3,10 @@
 import django.db.models.functions.text
 import django.db.models.manager
 import django.utils.timezone
+from django.db import migrations, models
+
 import souk.eventlog.models
 import souk.kit.entity
-from django.db import migrations, models
 
 
 class Migration(migrations.Migration):

@@ -1,9 +1,11 @@
 """The public client `souk-web`. Old code can run beside it."""
 
+from typing import Any
+
 from django.db import migrations
 
 
-def make_client(apps, schema_editor):
+def make_client(apps: Any, schema_editor: Any) -> None:
     application = apps.get_model("oauth2_provider", "Application")
     application.objects.get_or_create(
         client_id="souk-web",

@@ -1,5 +1,34 @@
 """The verbs of accounts."""
 
+from souk.accounts.operations.following import OwnAccount, follow_user, unfollow_user
+from souk.accounts.operations.leaving import delete_account, lock_user, unlock_user
+from souk.accounts.operations.mailing import BadMailedToken, send_due_mails, verify_email
+from souk.accounts.operations.passwords import (
+    WrongPassword,
+    change_password,
+    request_password_reset,
+    reset_password,
+)
+from souk.accounts.operations.purging import purge_dead_tokens
 from souk.accounts.operations.registering import UsernameTaken, change_profile, create_user, register_user
 
-__all__ = ["UsernameTaken", "change_profile", "create_user", "register_user"]
+__all__ = [
+    "BadMailedToken",
+    "OwnAccount",
+    "UsernameTaken",
+    "WrongPassword",
+    "change_password",
+    "change_profile",
+    "create_user",
+    "delete_account",
+    "follow_user",
+    "lock_user",
+    "purge_dead_tokens",
+    "register_user",
+    "request_password_reset",
+    "reset_password",
+    "send_due_mails",
+    "unfollow_user",
+    "unlock_user",
+    "verify_email",
+]

@@ -13,6 +13,7 @@ from django.core.validators import validate_email
 from django.db import IntegrityError, transaction
 
 from souk.accounts.models import User, normal_username
+from souk.accounts.operations.mailing import request_verification
 from souk.eventlog.operations import Actor, acting_user, database_now, record
 from souk.kit.problem import Refused, ValidationFailed
 
@@ -90,21 +91,26 @@ def create_user(
         data={"username": user.username},
         audience=[user.pk],
     )
+    if user.email:
+        request_verification(user=user)
     user.refresh_from_db(fields=["token_epoch", "followers_count"])
     return user
 
 
 @transaction.atomic(savepoint=False)
 def change_profile(*, user: User, **values: Any) -> User:
-    """Set display name, bio, e-mail: what is named. A new e-mail is not verified yet. Raises ValidationFailed."""
+    """Set display name, bio, e-mail: what is named. A new e-mail gets a mail to verify it. Raises ValidationFailed."""
     errors = [*profile_errors(**values)]
     if errors:
         raise ValidationFailed(errors=errors)
     locked: User = User.objects.select_for_update(no_key=True).get(pk=user.pk)
-    if "email" in values and values["email"] != locked.email:
+    moved = "email" in values and values["email"] != locked.email
+    if moved:
         values["email_verified"] = False
     if values:
         locked.change(**values, updated=database_now())
+    if moved:
+        request_verification(user=locked)
     return locked
 
 

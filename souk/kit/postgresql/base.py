@@ -27,7 +27,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         limit = self.settings_dict["OPTIONS"].get("transaction_timeout")
         if limit and connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
             connection.execute("SELECT set_config('transaction_timeout', %s, false)", [limit])
-        return bool(super()._configure_connection(connection))
+        return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the stubs leave it out
 
 
 def read_again_if_lost(read: Callable[[], Value]) -> Value:

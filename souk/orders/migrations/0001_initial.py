@@ -77,7 +77,7 @@ class Migration(migrations.Migration):
                     models.ForeignKey(
                         db_index=False,
                         on_delete=django.db.models.deletion.PROTECT,
-                        related_name="lines",
+                        related_name="+",
                         to="orders.order",
                     ),
                 ),

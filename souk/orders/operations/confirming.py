@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from uuid import UUID
+from datetime import datetime
 
-from django.db import connection, transaction
+from django.db import transaction
 
-from souk.accounts.models import User
 from souk.eventlog.operations import acting_user, change_state, database_now
 from souk.kit.machine import IllegalTransition, sources_of
 from souk.kit.problem import Refused
-from souk.orders.machine import PENDING, OrderMachine
-from souk.orders.models import Order, OrderLine
-from souk.orders.operations.locking import audience_of, lock_own_order
+from souk.orders.machine import CONFIRMED, OrderMachine
+from souk.orders.models import Order
 from souk.payments.operations import request_payment
 from souk.stock.operations import keep_holds
 
@@ -24,51 +22,48 @@ class OrderExpired(Refused):
 
 
 @transaction.atomic(savepoint=False)
-def confirm_order(*, order_id: UUID, buyer: User, token: str) -> Order:
-    """Confirm the buyer's order and ask for the payment; its holds stay until that is known.
+def confirm_order(*, order: Order, token: str) -> Order:
+    """Confirm a pending order, which comes from `lock_own_order`, and ask its buyer for the payment.
 
-    Raises NotFound, OrderExpired (judged by the database's clock, after the row's lock was won), IllegalTransition,
-    UnknownPaymentToken.
+    Its holds stay until the outcome is known. Raises OrderExpired (judged by the database's clock, after the row's lock
+    was won), IllegalTransition, UnknownPaymentToken.
     """
-    order = lock_own_order(order_id=order_id, buyer=buyer)
-    refuse_late(order, "confirm")
+    actor = acting_user(order.buyer_id)
+    now = refuse_late(order, "confirm")
+    if keep_holds(order_id=order.pk) < len(order.lines):
+        raise OrderExpired  # another buyer's order has taken a hold that was due
     change_state(
         order,
         "confirm",
-        actor=acting_user(buyer.pk),
-        at=(now := database_now()),
+        actor=actor,
+        at=now,
         event_type="order.confirmed",
-        data={"state": "CONFIRMED"},
-        audience=audience_of(order),
+        data={"state": CONFIRMED},
+        audience=order.audience,
         confirmed_at=now,
     )
-    request_payment(
+    order.payment = request_payment(
         reference=order.pk,
-        payer_id=buyer.pk,
+        payer_id=order.buyer_id,
         amount=order.total,
         currency=order.currency,
         token=token,
-        actor=acting_user(buyer.pk),
+        actor=actor,
     )
-    if keep_holds(order_id=order.pk) < OrderLine.objects.filter(order=order).count():
-        raise OrderExpired  # another buyer's order has taken a hold that was due
     return order
 
 
-def refuse_late(order: Order, event: str) -> None:
+def refuse_late(order: Order, event: str) -> datetime:
     """Judge a pending order by the clock, in a statement after its lock. Raises OrderExpired, IllegalTransition.
 
     A lock that was waited for and let go without a change does not make PostgreSQL look at a WHERE clause again: an
-    update with the deadline in it could succeed late.
+    update with the deadline in it could succeed late. Returns the moment by which it was judged.
     """
     if order.reason == "expired":
         raise OrderExpired
     if order.state not in sources_of(OrderMachine, event):
         raise IllegalTransition(f"{event} is not possible in the state {order.state}.")
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT 1 FROM orders_order WHERE id = %s AND state = %s AND expires_at > clock_timestamp()",
-            [order.pk, PENDING],
-        )
-        if cursor.fetchone() is None:
-            raise OrderExpired
+    now = database_now()
+    if order.expires_at <= now:
+        raise OrderExpired
+    return now

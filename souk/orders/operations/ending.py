@@ -2,35 +2,35 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from django.db import connection, transaction
 
-from souk.accounts.models import User
 from souk.eventlog.operations import SYSTEM, acting_user, change_state, change_state_of_many, database_now
-from souk.orders.machine import PENDING
+from souk.orders.machine import CANCELLED, PENDING
 from souk.orders.models import Order
 from souk.orders.operations.confirming import refuse_late
-from souk.orders.operations.locking import audience_of, lock_own_order
 from souk.stock.operations import release_stock
 
 AT_ONCE = 50
-AUDIENCE = "array_append(ARRAY(SELECT DISTINCT l.seller_id FROM orders_orderline l WHERE l.order_id = id), buyer_id)"
+AUDIENCE = """
+    array_append(ARRAY(SELECT DISTINCT l.seller_id FROM orders_orderline l WHERE l.order_id = changed.id), buyer_id)
+"""
 
 
 @transaction.atomic(savepoint=False)
-def cancel_order(*, order_id: UUID, buyer: User) -> Order:
-    """Cancel the buyer's pending order and give its stock back. Raises NotFound, OrderExpired, IllegalTransition."""
-    order = lock_own_order(order_id=order_id, buyer=buyer)
-    refuse_late(order, "cancel")
+def cancel_order(*, order: Order) -> Order:
+    """Cancel a pending order, which comes from `lock_own_order`, and give its stock back.
+
+    Raises OrderExpired, IllegalTransition.
+    """
+    now = refuse_late(order, "cancel")
     change_state(
         order,
         "cancel",
-        actor=acting_user(buyer.pk),
-        at=(now := database_now()),
+        actor=acting_user(order.buyer_id),
+        at=now,
         event_type="order.cancelled",
-        data={"state": "CANCELLED"},
-        audience=audience_of(order),
+        data={"state": CANCELLED},
+        audience=order.audience,
         closed_at=now,
     )
     release_stock(order_ids=[order.pk])

@@ -1,4 +1,4 @@
-"""Finding the order that an operation is about, and who hears of it."""
+"""Finding the order that an operation is about."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from uuid import UUID
 
 from souk.accounts.models import User
 from souk.kit.problem import NotFound
-from souk.orders.models import Order, OrderLine
+from souk.orders.models import Order
 
 
 def lock_order(*, order_id: UUID) -> Order:
@@ -24,9 +24,3 @@ def lock_own_order(*, order_id: UUID, buyer: User) -> Order:
     if order is None:
         raise NotFound
     return order
-
-
-def audience_of(order: Order) -> list[UUID]:
-    """The buyer and every seller of the order."""
-    sellers = OrderLine.objects.filter(order=order).values_list("seller_id", flat=True)
-    return [order.buyer_id, *sellers]

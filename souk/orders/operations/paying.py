@@ -7,18 +7,24 @@ from uuid import UUID
 from django.db import transaction
 
 from souk.eventlog.operations import SYSTEM, change_state, database_now
-from souk.orders.machine import CONFIRMED
-from souk.orders.models import Order
-from souk.orders.operations.locking import audience_of, lock_order
-from souk.payments.operations import latest_payment
+from souk.orders.machine import ACCEPTED, CONFIRMED
+from souk.orders.operations.locking import lock_order
+from souk.payments.operations import request_refund
 from souk.stock.operations import limit_holds, release_stock, sell_stock
 
 
 @transaction.atomic(savepoint=False)
 def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
-    """The order is paid: its stock leaves the house. Quiet when the order no longer waits for this payment."""
-    order = _waiting_for(order_id, payment_id)
-    if order is None:
+    """The order is paid: its stock leaves the house. Quiet when that has been done.
+
+    Money for an order that does not wait for it any more is given back (the late-payment rule of docs/invariants.md).
+    """
+    order = lock_order(order_id=order_id)
+    paid_by_this = order.payment is not None and order.payment.pk == payment_id
+    if order.state == ACCEPTED and paid_by_this:
+        return
+    if order.state != CONFIRMED or not paid_by_this:
+        request_refund(payment_id=payment_id)
         return
     sell_stock(order_id=order.pk)
     change_state(
@@ -28,7 +34,7 @@ def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
         at=(now := database_now()),
         event_type="order.accepted",
         data={"state": "ACCEPTED"},
-        audience=audience_of(order),
+        audience=order.audience,
         accepted_at=now,
         closed_at=now,
     )
@@ -40,8 +46,8 @@ def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
 
     Quiet when the order no longer waits for this payment.
     """
-    order = _waiting_for(order_id, payment_id)
-    if order is None:
+    order = lock_order(order_id=order_id)
+    if order.state != CONFIRMED or order.payment is None or order.payment.pk != payment_id:
         return
     now = database_now()
     told = {"decline_code": code}
@@ -54,7 +60,7 @@ def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
             at=now,
             event_type="order.payment_declined",
             data={"state": "PENDING_CONFIRMATION", **told},
-            audience=audience_of(order),
+            audience=order.audience,
             confirmed_at=None,
         )
         return
@@ -66,16 +72,7 @@ def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
         at=now,
         event_type="order.not_confirmed",
         data={"state": "NOT_CONFIRMED", "reason": "payment_declined", **told},
-        audience=audience_of(order),
+        audience=order.audience,
         reason="payment_declined",
         closed_at=now,
     )
-
-
-def _waiting_for(order_id: UUID, payment_id: UUID) -> Order | None:
-    """The order under lock, if it is confirmed and this is the payment it waits for."""
-    order = lock_order(order_id=order_id)
-    payment = latest_payment(reference=order_id)
-    if order.state != CONFIRMED or payment is None or payment.pk != payment_id:
-        return None
-    return order

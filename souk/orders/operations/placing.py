@@ -4,19 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+import msgspec
+from django.db import connection, transaction
 
 from souk.accounts.models import User
-from souk.catalog.models import Product
-from souk.eventlog.operations import acting_user, append_history, database_now, record
+from souk.eventlog.operations import acting_user
+from souk.kit.context import current_traceparent
+from souk.kit.machine import initial_state
 from souk.kit.problem import Refused
-from souk.orders.machine import PENDING
+from souk.orders.machine import OrderMachine
 from souk.orders.models import Order, OrderLine
 from souk.stock.operations import ShortLine, reserve_stock
+
+ORDER_COLUMNS = ("id", "buyer_id", "state", "currency", "total", "created", "expires_at")
+LINE_COLUMNS = (
+    "id",
+    "number",
+    "product_id",
+    "seller_id",
+    "seller_username",
+    "seller_display_name",
+    "title",
+    "unit_price",
+    "quantity",
+)
 
 
 @dataclass(frozen=True)
@@ -26,6 +41,24 @@ class Line:
     product_id: UUID
     quantity: int
     place: int
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A product as it is offered to a buyer at a moment; all but its id is None when nobody can buy it now.
+
+    `waiting` is how many of the buyer's orders wait for confirmation, counted no further than was asked.
+    """
+
+    waiting: int
+    moment: datetime
+    product_id: UUID
+    seller_id: UUID
+    seller_username: str
+    seller_display_name: str
+    title: str
+    price: int
+    currency: str
 
 
 class OutOfStock(Refused):
@@ -67,10 +100,12 @@ def place_order(*, buyer: User, wanted: Sequence[Line], hold: timedelta, most_ho
     CurrencyMismatch, OutOfStock; nothing is held then.
     """
     lines = merged(wanted)
-    _refuse_hoarding(buyer, most_holds)
-    products = _buyable(lines, buyer)
-    order = _open_order(buyer, lines, products, hold)
-    short = reserve_stock(
+    offers = offers_to(buyer_id=buyer.pk, product_ids=[line.product_id for line in lines], most=most_holds)
+    _refuse_hoarding(offers, most_holds)
+    _refuse_unbuyable(lines, offers, buyer)
+    order = _snapshot(buyer, lines, offers, hold)
+    _open_order(order)
+    short = reserve_stock(  # last: the stock rows stay locked until the commit
         order_id=order.pk, wanted=[(line.product_id, line.quantity) for line in lines], until=order.expires_at
     )
     if short:
@@ -89,73 +124,80 @@ def merged(wanted: Sequence[Line]) -> list[Line]:
     return list(found.values())
 
 
-def _refuse_hoarding(buyer: User, most: int) -> None:
-    # The buyer's row is locked before their orders are counted: two orders at once count one after the other.
-    User.objects.select_for_update(no_key=True).filter(pk=buyer.pk).values_list("pk").first()
-    waiting = Order.objects.filter(buyer=buyer, state=PENDING).values("pk")[: most + 1]
-    if len(waiting) >= most:
+def offers_to(*, buyer_id: UUID, product_ids: Sequence[UUID], most: int) -> dict[UUID, Offer]:
+    """Each product as it is offered now, by its id. The buyer's row is locked until the transaction ends."""
+    rows = _call("SELECT * FROM offers_to(%s, %s::uuid[], %s)", buyer_id, list(product_ids), most)
+    offers = [Offer(*row) for row in rows]
+    return {offer.product_id: offer for offer in offers}
+
+
+def _refuse_hoarding(offers: Mapping[UUID, Offer], most: int) -> None:
+    if next(iter(offers.values())).waiting >= most:
         raise TooManyHolds(f"At most {most} orders may wait for confirmation. Confirm or cancel one of them.")
 
 
-def _buyable(lines: Sequence[Line], buyer: User) -> Mapping[UUID, Product]:
-    rows = Product.objects.buyable(line.product_id for line in lines).select_related("seller")
-    products: dict[UUID, Product] = {product.pk: product for product in rows}
-    missing = [line for line in lines if line.product_id not in products]
+def _refuse_unbuyable(lines: Sequence[Line], offers: Mapping[UUID, Offer], buyer: User) -> None:
+    missing = [line for line in lines if offers[line.product_id].seller_id is None]
     if missing:
         raise ProductNotForSale(
             errors=[_error(line, ProductNotForSale.code, "It is not for sale.") for line in missing]
         )
-    own = [line for line in lines if products[line.product_id].seller_id == buyer.pk]
+    own = [line for line in lines if offers[line.product_id].seller_id == buyer.pk]
     if own:
         raise OwnProduct(errors=[_error(line, OwnProduct.code, "It is your own product.") for line in own])
-    currency = products[lines[0].product_id].price_currency
-    other = [line for line in lines if products[line.product_id].price_currency != currency]
+    currency = offers[lines[0].product_id].currency
+    other = [line for line in lines if offers[line.product_id].currency != currency]
     if other:
         raise CurrencyMismatch(
             errors=[_error(line, CurrencyMismatch.code, f"The first line is in {currency}.") for line in other]
         )
-    return products
 
 
-def _open_order(buyer: User, lines: Sequence[Line], products: Mapping[UUID, Product], hold: timedelta) -> Order:
-    now = database_now()
+def _snapshot(buyer: User, lines: Sequence[Line], offers: Mapping[UUID, Offer], hold: timedelta) -> Order:
+    """The order and its lines as they will be written, at the offers' prices and by the offers' clock."""
+    first = offers[lines[0].product_id]
     order = Order(
-        buyer=buyer,
-        state=PENDING,
-        currency=products[lines[0].product_id].price_currency,
-        total=sum(products[line.product_id].price_amount * line.quantity for line in lines),
-        expires_at=now + hold,
-        created=now,
-        updated=now,
+        buyer_id=buyer.pk,
+        state=initial_state(OrderMachine),
+        currency=first.currency,
+        total=sum(offers[line.product_id].price * line.quantity for line in lines),
+        expires_at=first.moment + hold,
+        created=first.moment,
+        updated=first.moment,
+        last_sequence=1,
     )
-    order.save(force_insert=True)
-    rows = [_snapshot(order, number, line, products[line.product_id]) for number, line in enumerate(lines)]
-    OrderLine.objects.bulk_create(rows)
-    actor = acting_user(buyer.pk)
-    append_history(order, source=None, event="place", actor=actor, at=now)
-    record(
-        order,
-        "order.placed",
-        actor=actor,
-        data={"state": order.state, "total": {"amount": order.total, "currency": order.currency}},
-        audience=[buyer.pk, *(row.seller_id for row in rows)],
-    )
+    order.lines = [
+        OrderLine(
+            order_id=order.pk,
+            number=number,
+            product_id=line.product_id,
+            seller_id=offer.seller_id,
+            seller_username=offer.seller_username,
+            seller_display_name=offer.seller_display_name,
+            title=offer.title,
+            unit_price=offer.price,
+            quantity=line.quantity,
+        )
+        for number, line in enumerate(lines)
+        for offer in [offers[line.product_id]]
+    ]
+    order.payment = None
     return order
 
 
-def _snapshot(order: Order, number: int, line: Line, product: Product) -> OrderLine:
-    return OrderLine(
-        order=order,
-        number=number,
-        product=product,
-        seller_id=product.seller_id,
-        seller_username=product.seller.username,
-        seller_display_name=product.seller.display_name,
-        title=product.title,
-        unit_price=product.price_amount,
-        quantity=line.quantity,
-        created=order.created,
-        updated=order.created,
+def _open_order(order: Order) -> None:
+    """Write the order, its lines, the beginning of its history and its first event, in one statement."""
+    event = {
+        "actor": str(acting_user(order.buyer_id)),
+        "traceparent": current_traceparent(),
+        "data": {"state": order.state, "total": {"amount": order.total, "currency": order.currency}},
+        "audience": sorted(set(order.audience)),
+    }
+    _call(
+        "SELECT open_order(%s::jsonb, %s::jsonb, %s::jsonb)",
+        _json({name: getattr(order, name) for name in ORDER_COLUMNS}),
+        _json([{name: getattr(line, name) for name in LINE_COLUMNS} for line in order.lines]),
+        _json(event),
     )
 
 
@@ -179,3 +221,14 @@ def _refuse_short(lines: Sequence[Line], short: Sequence[ShortLine]) -> None:
 
 def _error(line: Line, code: str, detail: str) -> dict[str, Any]:
     return {"pointer": f"/lines/{line.place}", "code": code, "detail": detail}
+
+
+def _call(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+        return rows
+
+
+def _json(value: Any) -> str:
+    return msgspec.json.encode(value).decode()

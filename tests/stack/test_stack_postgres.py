@@ -1,4 +1,4 @@
-"""The user that PostgreSQL runs as when root starts it: the way to its files, and no more than that."""
+"""PostgreSQL as the stack runs it: as whom, over which way to its files, and that it is ours that answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import psycopg
 import pytest
 
 from souk.stack.account import account_of_servers, add_search_entry, may_pass, open_way, read_entries
-from souk.stack.postgres import running_postgres
+from souk.stack.home import Home
+from souk.stack.postgres import Cluster, answers, running_postgres
 from souk.stack.service import Account
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
@@ -63,3 +64,25 @@ def test_postgres_runs_alone_below_a_closed_folder_and_is_shared_while_it_runs(c
             assert at.execute("SELECT current_user::text, current_database()::text").fetchone() == ("souk", "souk")
     with running_postgres(home, durable=False) as url, psycopg.connect(url) as at:
         assert at.execute("SELECT current_setting('fsync')").fetchone() == ("off",)
+
+
+def test_a_lock_that_names_a_foreign_process_does_not_keep_postgres_from_starting(tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    with running_postgres(home):
+        pass
+    lock = home / "postgres" / "data" / "postmaster.pid"
+    assert not lock.exists()
+    lock.write_text(f"{os.getpid()}\n{lock.parent}\n0\n1\n\n127.0.0.1\n\n")
+    with running_postgres(home) as url, psycopg.connect(url) as at:
+        assert at.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_another_server_at_our_port_is_not_taken_for_ours(tmp_path: Path) -> None:
+    with running_postgres(tmp_path / "one") as url:
+        port = int(url.rpartition(":")[2].partition("/")[0])
+        ours = Home(tmp_path / "one")
+        assert answers(Cluster(home=ours, port=port, passwords=ours.secrets()))
+        with running_postgres(tmp_path / "two"):
+            other = Home(tmp_path / "two")
+            assert not answers(Cluster(home=other, port=port, passwords=ours.secrets()))
+            assert not answers(Cluster(home=other, port=port, passwords=other.secrets()))

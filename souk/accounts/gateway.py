@@ -1,0 +1,49 @@
+"""The mail server, through Django's back end: SOUK_MAIL_URL, or files below SOUK_HOME/mail when it is not set."""
+
+from __future__ import annotations
+
+from smtplib import SMTPException
+
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMessage
+
+PASSWORD_RESET = """\
+Hello {username},
+
+somebody, we hope it was you, asked to set a new password for your account. This token does it, once, within an hour:
+
+{token}
+
+If it was not you, nothing has happened and nothing will: throw this mail away.
+"""
+VERIFICATION = """\
+Hello {username},
+
+this token proves that you read the mail of this address. It is good for three days:
+
+{token}
+
+If you have no account with us, somebody mistyped their address: throw this mail away.
+"""
+
+
+class MailRefused(Exception):
+    """The mail could not be handed over."""
+
+
+def send_password_reset(*, address: str, username: str, token: str) -> None:
+    """Raises MailRefused."""
+    _send(address, "Set a new password", PASSWORD_RESET.format(username=username, token=token))
+
+
+def send_verification(*, address: str, username: str, token: str) -> None:
+    """Raises MailRefused."""
+    _send(address, "Is this your address?", VERIFICATION.format(username=username, token=token))
+
+
+def _send(address: str, subject: str, body: str) -> None:
+    try:
+        EmailMessage(subject=subject, body=body, to=[address]).send()
+    except (SMTPException, OSError, ImproperlyConfigured) as error:
+        # The kind alone: the text of an error may repeat the address.
+        raise MailRefused(type(error).__name__) from error

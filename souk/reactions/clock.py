@@ -1,0 +1,117 @@
+"""The process that keeps time: all that the clock knows is the list of its duties."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import structlog
+from django.db import connection
+
+from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
+from souk.orders.machine import PENDING
+from souk.orders.operations import expire_due_orders
+from souk.orders.operations.ending import AT_ONCE
+from souk.reactions.consumers import CONSUMERS
+from souk.reactions.loop import run_threads, stop_on_signal
+from souk.reactions.payments import ask_for_due_payments
+from souk.reactions.reconciler import reconcile, reconcile_all, try_again
+
+log = structlog.get_logger()
+# An overdue row that somebody else has locked is looked at again after this, not at once.
+SHORTEST_PAUSE_SECONDS = 0.05
+PURGED_AT_ONCE = 1000
+KEEP_ANSWERS = "48 hours"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """What is done again and again, each duty in a thread of its own: a slow or failing one holds up no other.
+
+    `every` is the pause in seconds; `sooner` gives a shorter one where the next deadline is known.
+    """
+
+    name: str
+    work: Callable[[], object]
+    every: float
+    sooner: Callable[[], float] | None = None
+
+    def do(self) -> float:
+        """Do it once; returns after how many seconds it is due again."""
+        self.work()
+        soon = self.every if self.sooner is None else min(self.every, self.sooner())
+        return max(soon, SHORTEST_PAUSE_SECONDS)
+
+
+def expire_overdue_orders() -> None:
+    """Close every order whose deadline has passed."""
+    while expire_due_orders() == AT_ONCE:
+        pass
+
+
+def until_next_deadline() -> float:
+    """Seconds until the next order is due; a minute when none is."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM min(expires_at) - clock_timestamp()) FROM orders_order"
+            " WHERE state = %s AND deleted IS NULL",
+            [PENDING],
+        )
+        (seconds,) = cursor.fetchone()
+    return 60.0 if seconds is None else float(seconds)
+
+
+def number_waiting_events() -> None:
+    """Give every committed event its place in the feed."""
+    while number_events() == NUMBER_EVENTS_AT_ONCE:
+        pass
+
+
+def reconcile_last_hour() -> None:
+    """Find what the streams did not bring."""
+    reconcile(CONSUMERS)
+
+
+def reconcile_everything() -> None:
+    """Find what the streams did not bring while nobody looked for longer than an hour."""
+    reconcile_all(CONSUMERS)
+
+
+def try_failed_events_again() -> None:
+    """Begin the tries that are due."""
+    try_again(CONSUMERS)
+
+
+def purge_old_answers() -> None:
+    """Delete the answers that are kept for an Idempotency-Key no longer."""
+    while _purge_old_answers() == PURGED_AT_ONCE:
+        pass
+
+
+DUTIES = [
+    Duty(name="expire overdue orders", work=expire_overdue_orders, every=1, sooner=until_next_deadline),
+    Duty(name="number waiting events", work=number_waiting_events, every=1),
+    Duty(name="ask for due payments", work=ask_for_due_payments, every=1),
+    Duty(name="try failed events again", work=try_failed_events_again, every=1),
+    Duty(name="reconcile last hour", work=reconcile_last_hour, every=30),
+    Duty(name="reconcile everything", work=reconcile_everything, every=24 * 3600),
+    Duty(name="purge old answers", work=purge_old_answers, every=600),
+]
+
+
+def main() -> None:
+    """Do the duties until SIGTERM or SIGINT; what is being done is finished first."""
+    stop = stop_on_signal()
+    log.info("clock.started", duties=[duty.name for duty in DUTIES])
+    run_threads({duty.name: duty.do for duty in DUTIES}, stop=stop)
+    log.info("clock.stopped")
+
+
+def _purge_old_answers() -> int:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM kit_idempotentanswer WHERE (user_id, key) IN (SELECT user_id, key FROM kit_idempotentanswer"
+            " WHERE created < now() - %s::interval ORDER BY created LIMIT %s FOR UPDATE SKIP LOCKED)",
+            [KEEP_ANSWERS, PURGED_AT_ONCE],
+        )
+        return int(cursor.rowcount)

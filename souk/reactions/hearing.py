@@ -1,0 +1,224 @@
+"""Hearing what a subject has to tell: each of its events once, in order, whoever calls and however often.
+
+A stream's entry, the reconciler and the clock all say the same thing: this consumer has not heard everything about this
+subject. What there is to hear is read from the log itself, so an entry that got lost, came twice, came late or was
+forged changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import structlog
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from souk.kit.context import enter
+from souk.reactions import measures
+from souk.reactions.parking import MOST_TRIES, begin_again, note_failure, park
+from souk.reactions.reaction import Busy, Consumer, Errand, Event
+
+log = structlog.get_logger()
+# The first key of the advisory locks; the number of the consumer is added.
+LOCKS = 2000
+
+# Every event with a smaller sequence is visible here: both were written under the subject's row lock.
+UNHEARD = """
+SELECT e.id, e.type, e.subject_type, e.subject_id, e.sequence, e.data, e.actor, e.traceparent, e.created,
+       coalesce(r.tries, 0), r.next_try_at > clock_timestamp()
+  FROM eventlog_event e LEFT JOIN reactions_retry r ON r.consumer = %(consumer)s AND r.event_id = e.id
+ WHERE e.subject_id = %(subject_id)s AND e.subject_type = %(subject_type)s AND e.type = ANY(%(types)s)
+   AND e.id > coalesce((SELECT b.after FROM reactions_beginning b WHERE b.consumer = %(consumer)s),
+                       '00000000-0000-0000-0000-000000000000')
+   AND NOT EXISTS (SELECT 1 FROM reactions_processed p WHERE p.consumer = %(consumer)s AND p.event_id = e.id)
+ ORDER BY e.sequence LIMIT 2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What events tell about."""
+
+    type: str
+    id: UUID
+
+
+@dataclass(slots=True)
+class Caught:
+    """What came of catching up: `busy` when somebody else is at the subject; the ids of the events that ended here."""
+
+    busy: bool = False
+    ended: list[UUID] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _Unheard:
+    event: Event
+    tries: int
+    waits: bool
+    is_last: bool
+
+
+def catch_up(consumer: Consumer, subject: Subject, *, again: bool) -> Caught:
+    """Let the consumer hear all that it has not heard of this subject, oldest first.
+
+    `again`: this may not be the first try, so it is counted before it begins; an event that ends the whole process is
+    counted too. An event that fails waits for its next try, and those behind it wait with it. Raises only when the
+    database is away.
+    """
+    caught = Caught()
+    try:
+        while _hear_next(consumer, subject, again, caught):
+            pass
+    except Busy:
+        caught.busy = True
+    finally:
+        enter()
+    return caught
+
+
+def is_in_log(event_id: UUID) -> bool:
+    """Whether the log has this event."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM eventlog_event WHERE id = %s", [event_id])
+        return cursor.fetchone() is not None
+
+
+def _hear_next(consumer: Consumer, subject: Subject, again: bool, caught: Caught) -> bool:
+    """Hear the subject's first unheard event; whether there is one behind it to go on with. Raises Busy."""
+    counted = _count_first(consumer, subject, caught) if again else None
+    if again and counted is None:
+        return False
+    first: _Unheard | None = None
+    try:
+        # Who has counted a try is the one to run it: others leave it alone, so the lock is free in a moment.
+        with _locked(consumer, subject, wait=again):
+            first = _unheard(consumer, subject)
+            # It waits when its try was put off; not if that was done just now, by ourselves.
+            if first is None or (first.waits and first.event.id != counted):
+                return False
+            job = _begin(consumer, first)
+        if job is not None:
+            _finish(consumer, first, job)
+    except Busy:
+        raise
+    except Exception as error:
+        if first is None or _is_away(error):
+            raise
+        parked = note_failure(consumer, first.event, error, counted=first.event.id == counted)
+        if parked:
+            caught.ended.append(first.event.id)
+        return parked
+    _tell(consumer, first.event)
+    caught.ended.append(first.event.id)
+    # Who came meanwhile with news of the subject may have seen the counted try, and left the news to us.
+    return again or not first.is_last
+
+
+def _count_first(consumer: Consumer, subject: Subject, caught: Caught) -> UUID | None:
+    """Count the try of the first unheard event that is about to begin; None when none may be begun now. Raises Busy."""
+    while True:
+        with _locked(consumer, subject, wait=False):
+            first = _unheard(consumer, subject)
+            if first is None or first.waits:
+                return None
+            if first.tries < MOST_TRIES:
+                begin_again(consumer, first.event)
+                return first.event.id
+            park(consumer, first.event, error=None)
+        caught.ended.append(first.event.id)
+
+
+@contextmanager
+def _locked(consumer: Consumer, subject: Subject, *, wait: bool) -> Iterator[None]:
+    """A transaction in which nobody else lets this consumer hear about this subject. Raises Busy unless it waits."""
+    key = [LOCKS + consumer.number, str(subject.id)]
+    with transaction.atomic(durable=True):
+        with connection.cursor() as cursor:
+            # A statement of its own: the next one then sees what the lock's last holder committed.
+            if wait:
+                cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", key)
+            else:
+                cursor.execute("SELECT pg_try_advisory_xact_lock(%s, hashtext(%s))", key)
+                if cursor.fetchone() != (True,):
+                    raise Busy
+        yield
+
+
+def _unheard(consumer: Consumer, subject: Subject) -> _Unheard | None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            UNHEARD,
+            {
+                "consumer": consumer.number,
+                "subject_id": subject.id,
+                "subject_type": subject.type,
+                "types": consumer.types(),
+            },
+        )
+        rows = cursor.fetchall()
+    if not rows:
+        return None
+    *columns, tries, waits = rows[0]
+    return _Unheard(_event(columns), tries=tries, waits=bool(waits), is_last=len(rows) == 1)
+
+
+def _event(columns: Sequence[Any]) -> Event:
+    names = ("id", "type", "subject_type", "subject_id", "sequence", "data", "actor", "traceparent", "created")
+    values = dict(zip(names, columns, strict=True))
+    values["data"] = msgspec.json.decode(values["data"])
+    return Event(**values)
+
+
+def _begin(consumer: Consumer, first: _Unheard) -> tuple[Errand[Any, Any], Any] | None:
+    """The effect and that it was heard, in the caller's transaction; or the errand that is to be run outside of it."""
+    event = first.event
+    enter(request_id=str(event.id), traceparent=event.traceparent)
+    reaction = consumer.reactions[event.type]
+    if isinstance(reaction, Errand):
+        job = reaction.take(event)
+        if job is not None:
+            return reaction, job
+        _mark_heard(consumer, first)
+        return None
+    _mark_heard(consumer, first)
+    reaction(event)
+    return None
+
+
+def _finish(consumer: Consumer, first: _Unheard, job: tuple[Errand[Any, Any], Any]) -> None:
+    errand, taken = job
+    answer = errand.ask(taken)
+    with transaction.atomic(durable=True):
+        _mark_heard(consumer, first)
+        errand.settle(taken, answer)
+
+
+def _mark_heard(consumer: Consumer, first: _Unheard) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO reactions_processed (consumer, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
+            [consumer.number, first.event.id],
+        )
+        if first.tries:
+            cursor.execute(
+                "DELETE FROM reactions_retry WHERE consumer = %s AND event_id = %s",
+                [consumer.number, first.event.id],
+            )
+
+
+def _tell(consumer: Consumer, event: Event) -> None:
+    measures.heard.labels(consumer.name).inc()
+    measures.delay_seconds.labels(consumer.name).observe((datetime.now(UTC) - event.created).total_seconds())
+
+
+def _is_away(error: Exception) -> bool:
+    """Whether the database itself is away: then the event has done nothing wrong."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return connection.connection is None or bool(connection.connection.closed)

@@ -1,0 +1,16 @@
+"""What the event path counts. Labels are consumers: few, and never ids."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Histogram
+
+heard = Counter("souk_events_heard", "Events that a consumer had its effect of.", ["consumer"])
+failed = Counter("souk_events_failed", "Tries that failed.", ["consumer"])
+parked = Counter("souk_events_parked", "Events and entries that became dead letters.", ["consumer"])
+reconciled = Counter("souk_events_reconciled", "Events that only the reconciler found.", ["consumer"])
+delay_seconds = Histogram(
+    "souk_event_delay_seconds",
+    "From an event's making to the end of its effect.",
+    ["consumer"],
+    buckets=(0.01, 0.02, 0.04, 0.08, 0.15, 0.3, 0.6, 1, 2.5, 5, 15, 60, 300),
+)

@@ -1,0 +1,142 @@
+"""Whatever is sent to the token doors or in an Authorization header: an error of the standard, never a 500."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+
+from tests.books import checksums
+from tests.callers import Api, SignedIn
+
+FORM = "application/x-www-form-urlencoded"
+PASSWORD_FORM = b"grant_type=password&username=seller&password=correct+horse+battery&client_id=souk-web"
+REFRESH_FORM = b"grant_type=refresh_token&refresh_token=nonsense&client_id=souk-web"
+BAD_VALUES = [b"", b"%00", b"%zz", b"%", b"%ff%fe", b"%ED%A0%80", b"\xff", b"a" * 5000, b"%E2%80%AE", b"1" + b"0" * 400]
+
+
+def bad_forms() -> list[tuple[bytes, str]]:
+    """Every field of every grant, left out, repeated, and with every bad value."""
+    forms: list[tuple[bytes, str]] = []
+    for whole in (PASSWORD_FORM, REFRESH_FORM):
+        pairs = [pair.split(b"=") for pair in whole.split(b"&")]
+        for place, (name, value) in enumerate(pairs):
+            rest = pairs[:place] + pairs[place + 1 :]
+            kept = b"&".join(b"=".join(pair) for pair in rest)
+            forms.append((kept, f"without {name.decode()}"))
+            forms.append((whole + b"&" + name + b"=" + value, f"twice {name.decode()}"))
+            forms += [(kept + b"&" + name + b"=" + bad, f"{name.decode()}={bad[:12]!r}") for bad in BAD_VALUES]
+    forms += [
+        (PASSWORD_FORM.replace(b"=password", b"=client_credentials"), "another grant"),
+        (b"grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code&client_id=souk-web", "the device grant"),
+        (b"grant_type=authorization_code&code=x&client_id=souk-web", "a code"),
+        (PASSWORD_FORM + b"&scope=everything", "another scope"),
+        (PASSWORD_FORM + b"&client_secret=x", "a secret"),
+        (PASSWORD_FORM.replace(b"correct", b"wrong"), "another password"),
+        (b"&".join(b"f%d=1" % number for number in range(60)), "sixty fields"),
+        (b"", "nothing"),
+        (b"&&&===", "signs"),
+        (b"x" * 300_000, "too much"),
+    ]
+    return forms
+
+
+@pytest.mark.parametrize(("body", "why"), [pytest.param(body, why, id=why) for body, why in bad_forms()])
+def test_a_bad_token_request_gets_an_error_of_the_standard(seller: SignedIn, body: bytes, why: str) -> None:
+    before = checksums()
+    refused = Api().send("POST", "//oauth/token", body, content_type=FORM)
+    assert refused.status in (400, 401), refused.body
+    assert refused.headers["Content-Type"] == "application/json"
+    assert refused.body["error"] in {
+        "invalid_request",
+        "invalid_client",
+        "invalid_grant",
+        "invalid_scope",
+        "unsupported_grant_type",
+    }
+    assert checksums() == before
+
+
+@pytest.mark.parametrize("media", ["application/json", "multipart/form-data; boundary=x", "text/plain", "", "nonsense"])
+@pytest.mark.parametrize("path", ["//oauth/token", "//oauth/revoke"])
+def test_only_a_form_is_read(seller: SignedIn, path: str, media: str) -> None:
+    refused = Api().send("POST", path, PASSWORD_FORM, content_type=media)
+    assert (refused.status, refused.body["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("body", [b"", b"client_id=souk-web", b"token=&client_id=souk-web", b"token=%00&client_id=souk-web"])
+def test_a_revocation_without_a_token_is_an_invalid_request(seller: SignedIn, body: bytes) -> None:
+    refused = Api().send("POST", "//oauth/revoke", body, content_type=FORM)
+    assert (refused.status, refused.body["error"]) in [(400, "invalid_request"), (401, "invalid_client")]
+
+
+def test_parameters_in_the_address_are_refused_because_addresses_are_logged(seller: SignedIn) -> None:
+    refused = Api().send("POST", "//oauth/token?username=seller", PASSWORD_FORM, content_type=FORM)
+    assert (refused.status, refused.body["error"]) == (400, "invalid_request")
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_the_token_door_answers_to_post_alone(seller: SignedIn, method: str) -> None:
+    refused = Api().send(method, "//oauth/token")
+    assert (refused.status, refused.headers["Allow"], refused.body["error"]) == (405, "POST", "invalid_request")
+
+
+BASIC = [
+    "Basic",
+    "Basic ",
+    "Basic %%%",
+    "Basic " + base64.b64encode(b"no colon").decode(),
+    "Basic " + base64.b64encode(b"a\x00b:c").decode(),
+    "Basic " + base64.b64encode(b"\xff\xfe:c").decode(),
+    "Basic " + base64.b64encode(b"nobody:%00").decode(),
+    "Basic " + base64.b64encode(b"a:" + b"b" * 10_000).decode(),
+    "Bearer abc",
+    "Basic é",
+]
+
+
+@pytest.mark.parametrize("header", BASIC)
+def test_a_client_that_cannot_be_read_is_an_invalid_client(seller: SignedIn, header: str) -> None:
+    refused = Api().send("POST", "//oauth/token", PASSWORD_FORM, content_type=FORM, headers={"Authorization": header})
+    assert refused.status in (400, 401)
+    assert refused.body["error"] in ("invalid_client", "invalid_request")
+
+
+BROKEN = [
+    "",
+    "Bearer",
+    "Bearer ",
+    "bearer  ",
+    "Token {token}",
+    "Basic {token}",
+    "{token}",
+    "Bearer {token} {token}",
+    "Bearer {token},Bearer {token}",
+    "Bearer {token}, Bearer {token}",
+    "Bearer\t{token}",
+    "Bearer é",
+    "Bearer \x00",
+    "Bearer " + "a" * 10_240,
+    "Bearer null",
+    "Bearer {token}=",
+]
+
+
+@pytest.mark.parametrize("shape", BROKEN)
+@pytest.mark.parametrize("path", ["/me", "/products"])
+def test_a_broken_authorization_header_is_401_even_where_no_token_is_needed(
+    seller: SignedIn, shape: str, path: str
+) -> None:
+    refused = Api().get(path, headers={"Authorization": shape.format(token=seller.token)})
+    assert (refused.status, refused.code) == (401, "not_authenticated")
+    assert refused.headers["WWW-Authenticate"].startswith("Bearer ")
+
+
+def test_the_scheme_is_read_whatever_its_case(seller: SignedIn) -> None:
+    assert Api().get("/me", headers={"Authorization": f"bEaReR {seller.token}"}).status == 200
+
+
+def test_who_asks_is_judged_before_the_body(anonymous: Api) -> None:
+    deep = b"[" * 100_000
+    assert anonymous.send("POST", "/products", deep, headers={"Authorization": "Bearer nonsense"}).status == 401
+    assert anonymous.send("POST", "/products", deep).status == 401
