@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from environs import Env, validate
+from environs import Env, EnvError, validate
 from psycopg.conninfo import conninfo_to_dict
 
 PACKAGE = Path(__file__).resolve().parent
@@ -48,10 +48,11 @@ RATE_QUOTAS = {
     "sign-in-address": (1_000, 600),
     "sign-in-account": (100, 600),
 }
-for _name in RATE_QUOTAS:
-    if _quota := env.str(f"SOUK_RATE_{_name.upper().replace('-', '_')}", ""):
-        _most, _, _seconds = _quota.partition("/")
-        RATE_QUOTAS[_name] = (int(_most), int(_seconds))
+for _limit, _quota in env.dict("SOUK_RATE_QUOTAS", {}).items():
+    _most, _, _seconds = str(_quota).partition("/")
+    if _limit not in RATE_QUOTAS or not (_most.isdecimal() and _seconds.isdecimal() and int(_most) and int(_seconds)):
+        raise EnvError(f"SOUK_RATE_QUOTAS takes reads=12000/60 and the like, for {', '.join(RATE_QUOTAS)}.")
+    RATE_QUOTAS[_limit] = (int(_most), int(_seconds))
 # Networks whose X-Forwarded-For is believed.
 TRUSTED_PROXIES = [str(ip_network(network)) for network in env.list("SOUK_TRUSTED_PROXIES", [], subcast=str)]
 # smtp://user:password@host:587 (STARTTLS) or smtps://user:password@host:465
@@ -59,6 +60,8 @@ MAIL_URL = env.str("SOUK_MAIL_URL", "")
 CORS_ORIGINS = [origin.rstrip("/") for origin in env.list("SOUK_CORS_ORIGINS", [], subcast=str)]
 ACCESS_TOKEN_SECONDS = env.int("SOUK_ACCESS_TOKEN_SECONDS", 3600, validate=validate.Range(min=1))
 METRICS_TOKEN = env.str("SOUK_METRICS_TOKEN", "")
+# Webhooks to this machine itself, over plain HTTP too: for trying them out, never for a server that strangers reach.
+WEBHOOK_ALLOW_LOOPBACK = env.bool("SOUK_WEBHOOK_ALLOW_LOOPBACK", False)
 
 DEBUG = env.bool("SOUK_DEBUG", False)
 # Without a key of its own a process can do nothing that another one must understand: the embedded stack makes one and
@@ -87,6 +90,7 @@ INSTALLED_APPS = [
     "souk.bags",
     "souk.payments",
     "souk.search",
+    "souk.webhooks",
     "souk.orders",
     "souk.reactions",
     "souk.web",

@@ -8,6 +8,7 @@ from souk.accounts.urls import api_urlpatterns as accounts_api
 from souk.accounts.urls import root_urlpatterns as accounts_root
 from souk.catalog.urls import NewProduct
 from souk.search.urls import ProductList
+from souk.web.urls import api_urlpatterns as web_api
 
 
 class Products(ProductList, NewProduct):
@@ -20,7 +21,9 @@ api: list[URLPattern | URLResolver] = [
     path("", include("souk.bags.urls")),
     path("", include("souk.orders.urls")),
     path("", include((accounts_api, "accounts"))),
+    path("", include((web_api, "web"))),
     path("", include("souk.eventlog.urls")),
+    path("", include("souk.webhooks.urls")),
 ]
 
 urlpatterns = [

@@ -67,7 +67,7 @@ RULES = {
         SELECT subject_type, subject_id, min(e.sequence), max(e.sequence), count(*), last_sequence
           FROM eventlog_event e LEFT JOIN counted c ON c.type = e.subject_type AND c.id = e.subject_id
          GROUP BY subject_type, subject_id, last_sequence
-        HAVING max(e.sequence) - min(e.sequence) + 1 <> count(*) OR max(e.sequence) IS DISTINCT FROM last_sequence""",
+        HAVING max(e.sequence) - min(e.sequence) + 1 <> count(*) OR max(e.sequence) <> last_sequence""",
     "the history of a row is a path that ends in its state": """
         WITH path AS (
             SELECT subject_id, sequence, source, target,
@@ -131,9 +131,7 @@ def checksums() -> dict[str, str]:
 
 def stock_of(product: dict[str, Any]) -> tuple[int, int]:
     """On hand and reserved."""
-    ((on_hand, reserved),) = rows_of(
-        "SELECT on_hand, reserved FROM stock_stock WHERE product_id = %s", product["id"]
-    )
+    ((on_hand, reserved),) = rows_of("SELECT on_hand, reserved FROM stock_stock WHERE product_id = %s", product["id"])
     return on_hand, reserved
 
 

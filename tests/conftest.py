@@ -40,6 +40,8 @@ def django_db_setup(postgres_url: str, django_db_blocker: pytest.FixtureRequest)
     for name in ("HOST", "PORT", "NAME", "USER", "PASSWORD", "OPTIONS"):
         wrapper.settings_dict[name] = fresh[name]
     with django_db_blocker.unblock():  # type: ignore[attr-defined]  # pytest-django gives its type no public name
+        # One database per run, so that two runs at once do not empty each other's tables.
+        wrapper.settings_dict["TEST"]["NAME"] = f"test_souk_{os.getpid()}"
         name = wrapper.creation.create_test_db(verbosity=0, autoclobber=True, serialize=False)
         yield
         for one in connections.all():

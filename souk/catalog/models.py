@@ -40,6 +40,9 @@ SHOWN = (
 )
 
 
+TAG_SHOWN = ("id", "name", "description", "products_count", "created", "updated")
+
+
 class TagQuerySet(EntityQuerySet):
     """Tags."""
 
@@ -47,12 +50,30 @@ class TagQuerySet(EntityQuerySet):
         """Those with these names."""
         return self.filter(name__in=names)
 
+    def beginning(self, prefix: str) -> Self:
+        """Those whose names begin so."""
+        return self.filter(name__startswith=prefix) if prefix else self.all()
+
+    def most_used_first(self) -> Self:
+        """As suggestions are shown."""
+        return self.order_by("-products_count", "name")
+
+    def shown(self) -> models.QuerySet[Any, dict[str, Any]]:
+        """Rows with everything that an answer shows."""
+        rows: models.QuerySet[Any, dict[str, Any]] = self.values(*TAG_SHOWN)
+        return rows
+
 
 class Tag(Entity):
-    """A word that staff allow sellers to sort their products by."""
+    """A word that staff allow sellers to sort their products by.
+
+    `products_count` is how many products that everybody can see wear it, right within seconds: who changes products
+    only notes the difference, so that they never wait for each other on a popular tag, and `fold_tag_uses` adds it up.
+    """
 
     name = models.CharField(max_length=50)
     description = models.CharField(max_length=1000, blank=True)
+    products_count = models.IntegerField(db_default=0, editable=False)
 
     all_objects: ClassVar[Any] = AllRows.from_queryset(TagQuerySet)()
     objects: ClassVar[Any] = LiveRows.from_queryset(TagQuerySet)()
@@ -61,6 +82,17 @@ class Tag(Entity):
         constraints = [
             UniqueConstraint(fields=["name"], condition=Q(deleted__isnull=True), name="tag_name_once"),
             CheckConstraint(condition=Q(name__regex=r"^[a-z0-9]+(-[a-z0-9]+)*$"), name="tag_name_form"),
+        ]
+        indexes = [
+            models.Index(
+                F("products_count").desc(), "name", condition=Q(deleted__isnull=True), name="tag_most_used_first"
+            ),
+            models.Index(
+                fields=["name"],
+                opclasses=["varchar_pattern_ops"],
+                condition=Q(deleted__isnull=True),
+                name="tag_name_prefix",
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -15,12 +16,15 @@ from souk.catalog.machine import ProductMachine
 from souk.kit.entity import moment_of
 from souk.kit.machine import events_allowed
 from souk.kit.money import Money
-from souk.kit.parsing import Page, Shape
+from souk.kit.parsing import Limit, Page, Shape
+from souk.stock.models import Movement
 
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")]
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 OnHand = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-TagName = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+TAG_NAME = re.compile(r"(?=.{1,50}\Z)[a-z0-9]+(-[a-z0-9]+)*")
+TagName = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")]
+TagDescription = Annotated[str, msgspec.Meta(max_length=1000)]
 TagNames = Annotated[list[TagName], msgspec.Meta(max_length=20)]
 
 
@@ -114,6 +118,93 @@ class ProductsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     results: list[ProductOut]
     next: str | None
+
+
+class NewTag(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What staff send for a new tag."""
+
+    name: TagName
+    description: TagDescription = ""
+
+
+class TagChange(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What staff send to change a tag."""
+
+    name: TagName | UnsetType = UNSET
+    description: TagDescription | UnsetType = UNSET
+
+    def sent(self) -> dict[str, str]:
+        """The fields that were sent."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+
+
+class TagQuery(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The query of `GET /tags`: most used first is one page of ten, by name pages through all."""
+
+    limit: Limit | None = None
+    cursor: str | None = None
+    prefix: Annotated[str, msgspec.Meta(max_length=50)] = ""
+    sort: Literal["used", "name"] = "used"
+
+
+class TagOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tag, as it is shown."""
+
+    id: UUID
+    name: str
+    description: str
+    products_count: int
+    created: datetime
+    updated: datetime
+
+
+class TagsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of tags."""
+
+    results: list[TagOut]
+    next: str | None
+
+
+class MovementIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a seller sends when something came, broke, was counted or came back; `change` is never nothing."""
+
+    change: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
+    reason: Literal["received", "damaged", "counted", "returned"]
+    note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
+
+
+class MovementOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A line of a product's stock ledger."""
+
+    id: UUID
+    kind: str
+    change_on_hand: int
+    change_reserved: int
+    reason: str | None
+    note: str | None
+    order_id: UUID | None
+    created: datetime
+
+
+class MovementsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of a product's stock ledger."""
+
+    results: list[MovementOut]
+    next: str | None
+
+
+def movement_out(movement: Movement) -> MovementOut:
+    """A line of the ledger."""
+    return MovementOut(
+        id=movement.id,
+        kind=movement.kind,
+        change_on_hand=movement.d_on_hand,
+        change_reserved=movement.d_reserved,
+        reason=movement.reason,
+        note=movement.note,
+        order_id=movement.order_id,
+        created=movement.at,
+    )
 
 
 def product_out(row: Mapping[str, Any], caller_id: UUID | None) -> ProductOut:

@@ -9,8 +9,10 @@ import msgspec
 from django.http import HttpResponse
 from rest_framework.request import Request
 
-from souk.accounts.authentication import signed_in
-from souk.catalog.models import Product
+from souk.accounts.authentication import signed_in, signed_in_staff
+from souk.accounts.models import User
+from souk.catalog.models import Product, Tag
+from souk.catalog.operations.counting import correct_stock
 from souk.catalog.operations.selling import (
     activate_product,
     archive_product,
@@ -19,19 +21,39 @@ from souk.catalog.operations.selling import (
     delete_product,
     lock_own_product,
 )
+from souk.catalog.operations.tagging import (
+    change_tag,
+    create_tag,
+    delete_tag,
+    lock_tag,
+    tag_product,
+    untag_product,
+)
 from souk.catalog.serializers import (
+    TAG_NAME,
+    MovementIn,
+    MovementsOut,
+    NewTag,
     OwnProducts,
     ProductChange,
     ProductIn,
     ProductsOut,
+    TagChange,
+    TagOut,
+    TagQuery,
+    TagsOut,
     etag_of,
+    movement_out,
     product_out,
 )
-from souk.kit.cursor import decode_cursor, link_next, paged
+from souk.kit.cursor import BadCursor, decode_cursor, link_next, paged
 from souk.kit.door import Door, answer, created, is_known, no_content, not_modified, require_match
-from souk.kit.parsing import Nothing, parsed, query_of
-from souk.kit.problem import NotFound
+from souk.kit.parsing import Nothing, Page, parsed, query_of
+from souk.kit.problem import Forbidden, NotFound
+from souk.stock.models import Movement
 from souk.stock.operations import lock_stock
+
+SUGGESTIONS = 10
 
 
 class NewProduct(Door):
@@ -111,6 +133,118 @@ class MyProducts(Door):
         page, following = paged(rows, asked.limit, list_name="me/products", key=lambda row: row["id"])
         out = ProductsOut(results=[product_out(row, seller.pk) for row in page], next=following)
         return link_next(request, answer(out), following)
+
+
+class TagOfProduct(Door):
+    """`PUT`, `DELETE /products/{id}/tags/{name}`."""
+
+    def put(self, request: Request, product_id: UUID, name: str) -> HttpResponse:
+        seller, product = _locked(request, product_id)
+        parsed(Nothing, request)
+        _require_version(request, _shown(product_id, seller.pk))
+        tag_product(product=product, seller=seller, name=_tag_name(name))
+        return no_content()
+
+    def delete(self, request: Request, product_id: UUID, name: str) -> HttpResponse:
+        seller, product = _locked(request, product_id)
+        _require_version(request, _shown(product_id, seller.pk))
+        if TAG_NAME.fullmatch(name):
+            untag_product(product=product, seller=seller, name=name)
+        return no_content()
+
+
+class StockMovements(Door):
+    """`GET`, `POST /products/{id}/stock-movements`, the newest first."""
+
+    def get(self, request: Request, product_id: UUID) -> HttpResponse:
+        seller = signed_in(request)
+        if _shown(product_id, seller.pk)["seller_id"] != seller.pk:
+            raise Forbidden("This product is somebody else's.")
+        asked = query_of(Page, request)
+        movements = Movement.objects.filter(product_id=product_id)
+        if asked.cursor is not None:
+            movements = movements.filter(id__lt=decode_cursor("stock-movements", asked.cursor, UUID))
+        rows = list(movements.order_by("-id")[: asked.limit + 1])
+        page, following = paged(rows, asked.limit, list_name="stock-movements", key=lambda row: row.id)
+        out = MovementsOut(results=[movement_out(row) for row in page], next=following)
+        return link_next(request, answer(out), following)
+
+    def post(self, request: Request, product_id: UUID) -> HttpResponse:
+        seller, product = _locked(request, product_id)
+        asked = parsed(MovementIn, request)
+        _require_version(request, _shown(product_id, seller.pk), with_stock=True)
+        made = correct_stock(product=product, seller=seller, change=asked.change, reason=asked.reason, note=asked.note)
+        address = f"/api/v1/products/{product_id}/stock-movements"
+        return created(movement_out(Movement.objects.get(pk=made)), location=address)
+
+
+class Tags(Door):
+    """`GET /tags`: suggestions, or all by name. `POST /tags` is for staff."""
+
+    def get(self, request: Request) -> HttpResponse:
+        asked = query_of(TagQuery, request)
+        limit = asked.limit or (SUGGESTIONS if asked.sort == "used" else 20)
+        tags = Tag.objects.beginning(asked.prefix)
+        if asked.sort == "used":
+            if asked.cursor is not None:
+                raise BadCursor
+            found = tags.most_used_first().shown()[:limit]
+            return answer(TagsOut(results=[TagOut(**row) for row in found], next=None))
+        if asked.cursor is not None:
+            tags = tags.filter(name__gt=decode_cursor("tags", asked.cursor, _cursor_name))
+        rows = list(tags.order_by("name").shown()[: limit + 1])
+        page, following = paged(rows, limit, list_name="tags", key=lambda row: str(row["name"]))
+        out = TagsOut(results=[TagOut(**row) for row in page], next=following)
+        return link_next(request, answer(out), following)
+
+    def post(self, request: Request) -> HttpResponse:
+        signed_in_staff(request)
+        asked = parsed(NewTag, request)
+        tag = create_tag(name=asked.name, description=asked.description)
+        return created(_tag_out(tag.name), location=f"/api/v1/tags/{tag.name}")
+
+
+class OneTag(Door):
+    """`GET`, `PATCH`, `DELETE /tags/{name}`."""
+
+    def get(self, request: Request, name: str) -> HttpResponse:
+        return answer(_tag_out(_tag_name(name)))
+
+    def patch(self, request: Request, name: str) -> HttpResponse:
+        signed_in_staff(request)
+        tag = lock_tag(name=_tag_name(name))
+        changed = change_tag(tag=tag, **parsed(TagChange, request).sent())
+        return answer(_tag_out(changed.name))
+
+    def delete(self, request: Request, name: str) -> HttpResponse:
+        signed_in_staff(request)
+        delete_tag(tag=lock_tag(name=_tag_name(name)))
+        return no_content()
+
+
+def _tag_name(name: str) -> str:
+    """The name in an address. Raises NotFound for what no tag can be called."""
+    if not TAG_NAME.fullmatch(name):
+        raise NotFound
+    return name
+
+
+def _cursor_name(text: str) -> str:
+    if not TAG_NAME.fullmatch(text):
+        raise ValueError("no tag is called so")
+    return text
+
+
+def _tag_out(name: str) -> TagOut:
+    row = Tag.objects.named([name]).shown().first()
+    if row is None:
+        raise NotFound
+    return TagOut(**row)
+
+
+def _locked(request: Request, product_id: UUID) -> tuple[User, Product]:
+    seller = signed_in(request)
+    return seller, lock_own_product(product_id=product_id, seller=seller)
 
 
 def _move(request: Request, product_id: UUID, operation: Any) -> HttpResponse:

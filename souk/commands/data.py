@@ -40,6 +40,8 @@ def products(
     Running it again is safe: what is there already is left alone, a line that changed changes its product.
     """
     _ready()
+    from django.db import OperationalError
+
     from souk.commands import icecat
     from souk.commands.importing import import_file, shown
 
@@ -55,6 +57,9 @@ def products(
     except OSError as missing:
         typer.echo(f"{file} cannot be read: {missing.strerror}.", err=True)
         raise typer.Exit(1) from missing
+    except OperationalError as gone:
+        typer.echo(f"The database does not answer: {gone}\nThe same command goes on where this one ended.", err=True)
+        raise typer.Exit(1) from gone
     Console().print(shown(summary))
     if summary.broken:
         typer.echo(summary.broken, err=True)

@@ -60,9 +60,10 @@ class PlannedOrder:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything to play. `products[i].stock` is what must be available when the play begins."""
+    """Everything to play. The lines say a stock of 0: `available[i]` of `products[i]` must be there at the start."""
 
     products: Sequence[Line]
+    available: Sequence[int]
     orders: Sequence[PlannedOrder]
 
 
@@ -81,13 +82,13 @@ def plan_of(path: Path, *, limit: int, seed: int) -> Plan:
     fates = [Fate.FORGOTTEN] * tenth + [Fate.DECLINED] * tenth
     fates += [Fate.PAID] * (len(orders) - len(fates))
     chance.shuffle(fates)
-    products = _products(orders, path.parent, chance)
-    index = {(line.product_id, line.seller_id): at for at, line in enumerate(_distinct(orders))}
+    distinct = _distinct(orders)
+    index = {(line.product_id, line.seller_id): at for at, line in enumerate(distinct)}
     planned = []
     for order, fate in zip(orders, fates, strict=True):
         wanted = tuple((index[line.product_id, line.seller_id], line.quantity) for line in order.lines)
         planned.append(PlannedOrder(wanted, fate))
-    return Plan(products, planned)
+    return Plan(_products(distinct, path.parent), _available(distinct, orders, chance), planned)
 
 
 def _orders(path: Path, limit: int) -> Iterator[OlistOrder]:
@@ -113,21 +114,23 @@ def _distinct(orders: Sequence[OlistOrder]) -> list[OlistLine]:
     return list(first.values())
 
 
-def _products(orders: Sequence[OlistOrder], folder: Path, chance: random.Random) -> list[Line]:
+def _available(distinct: Sequence[OlistLine], orders: Sequence[OlistOrder], chance: random.Random) -> list[int]:
+    """What the orders ask for of each product, one less where `chance` makes it scarce."""
     demand: Counter[tuple[str, str]] = Counter()
     for order in orders:
         for line in order.lines:
             demand[line.product_id, line.seller_id] += line.quantity
+    return [demand[line.product_id, line.seller_id] - (chance.randrange(SCARCE) == 0) for line in distinct]
+
+
+def _products(distinct: Sequence[OlistLine], folder: Path) -> list[Line]:
     categories = _table(folder / "products.csv.gz", "product_id")
     towns = _table(folder / "sellers.csv.gz", "seller_id")
-    return [
-        _product(line, demand[line.product_id, line.seller_id] - (chance.randrange(SCARCE) == 0), categories, towns)
-        for line in _distinct(orders)
-    ]
+    return [_product(line, categories, towns) for line in distinct]
 
 
 def _product(
-    line: OlistLine, stock: int, categories: Mapping[str, Mapping[str, str]], towns: Mapping[str, Mapping[str, str]]
+    line: OlistLine, categories: Mapping[str, Mapping[str, str]], towns: Mapping[str, Mapping[str, str]]
 ) -> Line:
     about = categories.get(line.product_id, {})
     category = about.get("category_en") or about.get("category_pt") or "various"
@@ -141,7 +144,7 @@ def _product(
         description=f"A product of the category {words}.{weight}",
         amount=line.unit_price_cents,
         currency=CURRENCY,
-        stock=stock,
+        stock=0,
         tags=(category.replace("_", "-").lower(),),
     )
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 from django.core.management import execute_from_command_line
+from django.db import OperationalError
 
 from souk import settings
 from souk.commands import set_up_django
@@ -87,16 +88,21 @@ def capture() -> None:
 
 def capture_properties() -> dict[str, str]:
     """Debezium's properties: the file, our addresses over it, and over these what the stack and the operator say."""
-    ours = environment_for(database_url=settings.DATABASE_URL, redis_url=settings.REDIS_URL)
-    told = {name: settings.env.str(name, value) for name, value in ours.items()}
-    return read_properties(property_file(), {**told, **os.environ})
+    at = {"database_url": settings.DATABASE_URL, "redis_url": settings.REDIS_URL}
+    told = {name: settings.env.str(name, "") for name in environment_for(**at, given={})}
+    given = {name: value for name, value in told.items() if value} | dict(os.environ)
+    return read_properties(property_file(), environment_for(**at, given=given))
 
 
 @app.command()
 def migrate() -> None:
     """Bring the database's tables up to date."""
     require_database()
-    execute_from_command_line(["souk", "migrate", "--no-input", "--verbosity", "1"])
+    try:
+        execute_from_command_line(["souk", "migrate", "--no-input", "--verbosity", "1"])
+    except OperationalError as error:
+        typer.echo(f"The database does not answer: {str(error).strip()}. See SOUK_DATABASE_URL.", err=True)
+        raise typer.Exit(1) from error
 
 
 @app.command(

@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from souk.catalog.operations.importing import LineTaken, import_products
+from souk.catalog.operations.importing import LineRefused, import_products
 from souk.commands.books import disagreements
-from souk.commands.client import Answer, Person, connect, expect
+from souk.commands.client import Answer, Person, Unexpected, connect, expect
 from souk.commands.olist import Fate, Plan, PlannedOrder
 from souk.orders.machine import ACCEPTED, NOT_CONFIRMED
 from souk.stock.operations import move_stock
@@ -106,9 +106,12 @@ def _stock_up(plan: Plan, bars: Progress) -> list[UUID]:
     for start in range(0, len(plan.products), IMPORT_BATCH):
         lines = plan.products[start : start + IMPORT_BATCH]
         outcomes = import_products(lines=lines).outcomes
-        ids += [outcome.product_id for outcome in outcomes if isinstance(outcome, LineTaken)]
+        for outcome in outcomes:
+            if isinstance(outcome, LineRefused):
+                raise Unexpected(f"a product of the replay was refused: {outcome.reason}")
+            ids.append(outcome.product_id)
         bars.advance(task, len(lines))
-    wanted = dict(zip(ids, (line.stock for line in plan.products), strict=True))
+    wanted = dict(zip(ids, plan.available, strict=True))
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute(
             "SELECT product_id, on_hand - reserved FROM stock_stock WHERE product_id = ANY(%s)"

@@ -53,7 +53,7 @@ def up(
         with HOME.locked():
             supervise(port=port, host=host, demo=demo, report=report)
     except StackError as error:
-        tell(report, f"!{error}")
+        tell(report, "!", str(error))
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from error
 
@@ -93,7 +93,7 @@ def supervise(*, port: int, host: str, demo: bool, report: int) -> None:
     write_file(HOME.environment, "".join(f"{name}={value}\n" for name, value in plan.environment.items()))
     supervisor = Supervisor(
         home=HOME, stages=stages, url=plan.url, output=output, open_for_business=gate,
-        announce=lambda text: tell(report, f"+{text}"), when_ready=lambda: opened(gate, plan, report, output),
+        announce=lambda text: tell(report, "+", text), when_ready=lambda: opened(gate, plan, report, output),
         afterwards=(souk_task("demo", env, HOME.path),) if demo and not detached else (),
     )  # fmt: skip
     try:
@@ -109,14 +109,14 @@ def opened(gate: Gate, plan: Plan, report: int, output: Output) -> None:
     for what, path in (("API", "/api/v1"), ("health", "/health/ready"), ("metrics", "/metrics")):
         output.line("souk", f"{what:<8} {plan.url}{path}")
     output.line("souk", "stop with Ctrl-C, or `souk down` in another terminal")
-    tell(report, f"={plan.url}" + (f" (degraded: {gate.degraded})" if gate.degraded else ""))
+    tell(report, "=", plan.url + (f" (degraded: {gate.degraded})" if gate.degraded else ""))
 
 
-def tell(report: int, text: str) -> None:
+def tell(report: int, kind: str, text: str) -> None:
     """Pass one message to the `souk up --detach` that waits for it; it may be gone."""
     if report >= 0:
         with suppress(OSError):
-            os.write(report, (text.replace("\n", "\r") + "\n").encode())
+            os.write(report, f"{kind}{json.dumps(text)}\n".encode())
 
 
 def start_detached(*, port: int, host: str, demo: bool) -> int:
@@ -150,7 +150,7 @@ def start_detached(*, port: int, host: str, demo: bool) -> int:
 def pass_on(messages: Iterable[str]) -> str:
     """Show what a starting supervisor tells; its last kind of message: `=` ready, `!` failed, empty when it died."""
     for message in messages:
-        kind, text = message[0], message[1:].rstrip("\n").replace("\r", "\n")
+        kind, text = message[0], json.loads(message[1:])
         typer.echo(f"Souk is ready at {text}" if kind == "=" else text, err=kind == "!")
         if kind in "=!":
             return kind

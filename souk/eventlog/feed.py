@@ -1,6 +1,6 @@
 """Reading the log as one of its listeners: by position, nothing skipped, nothing twice.
 
-A position is given after the commit, by one writer at a time, so all that a snapshot shows are a beginning of the whole:
+A position is given after the commit, by one writer at a time, so the positions that a snapshot shows have no holes:
 whoever has read up to one of them has missed nothing before it. `docs/decisions/0050-*` says why ids cannot do that.
 """
 
@@ -140,7 +140,7 @@ def told(position: int, columns: Sequence[Any]) -> Told:
 
 
 def _read(user_id: UUID, after: int | None, types: Sequence[str] | None, limit: int) -> tuple[FeedPage, bool]:
-    parameters = {
+    parameters: dict[str, Any] = {
         "user_id": user_id,
         "after": after or 0,
         "types": None if types is None else list(types),

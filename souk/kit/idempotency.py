@@ -21,6 +21,12 @@ KEY = re.compile(r'"(?P<quoted>[\x20-\x21\x23-\x7e]{1,255})"|(?P<bare>[\x20-\x7e
 KEPT_HEADERS = ("Content-Type", "Location", "ETag")
 
 
+class SaidOnce(HttpResponse):
+    """An answer with a secret in it. What is kept for a replay is `kept`, which has none."""
+
+    kept: bytes = b""
+
+
 class IdempotencyInProgress(Refused):
     """A request with this key is being answered right now."""
 
@@ -93,8 +99,9 @@ def _replay(given: tuple[Any, ...], fingerprint: bytes) -> HttpResponse:
 
 def _keep(cursor: CursorWrapper, user_id: UUID, key: str, fingerprint: bytes, answer: HttpResponse) -> None:
     headers = {name: answer[name] for name in KEPT_HEADERS if name in answer}
+    kept = answer.kept if isinstance(answer, SaidOnce) else answer.content
     cursor.execute(
         "INSERT INTO kit_idempotentanswer (user_id, key, fingerprint, status, headers, body)"
         " VALUES (%s, %s, %s, %s, %s::jsonb, %s)",
-        [user_id, key, fingerprint, answer.status_code, json.dumps(headers), answer.content],
+        [user_id, key, fingerprint, answer.status_code, json.dumps(headers), kept],
     )

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection
 
+from souk.bags.operations import abandon_untouched_bags
 from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
 from souk.orders.machine import PENDING
 from souk.orders.operations import expire_due_orders
 from souk.orders.operations.ending import AT_ONCE
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.loop import run_threads, stop_on_signal
-from souk.reactions.payments import ask_for_due_payments
+from souk.reactions.payments import ask_for_due_payments, give_back_due_refunds
 from souk.reactions.reconciler import reconcile, reconcile_all, try_again
+from souk.reactions.webhooks import send_webhooks
+from souk.webhooks.operations import purge_deliveries
 
 log = structlog.get_logger()
 # An overdue row that somebody else has locked is looked at again after this, not at once.
@@ -92,10 +95,14 @@ DUTIES = [
     Duty(name="expire overdue orders", work=expire_overdue_orders, every=1, sooner=until_next_deadline),
     Duty(name="number waiting events", work=number_waiting_events, every=1),
     Duty(name="ask for due payments", work=ask_for_due_payments, every=1),
+    Duty(name="give back due refunds", work=give_back_due_refunds, every=1),
     Duty(name="try failed events again", work=try_failed_events_again, every=1),
     Duty(name="reconcile last hour", work=reconcile_last_hour, every=30),
     Duty(name="reconcile everything", work=reconcile_everything, every=24 * 3600),
+    Duty(name="abandon untouched bags", work=abandon_untouched_bags, every=3600),
     Duty(name="purge old answers", work=purge_old_answers, every=600),
+    Duty(name="send webhooks", work=send_webhooks, every=0.25),
+    Duty(name="purge old deliveries", work=purge_deliveries, every=600),
 ]
 
 

@@ -137,7 +137,7 @@ def _count_first(consumer: Consumer, subject: Subject, caught: Caught) -> UUID |
 @contextmanager
 def _locked(consumer: Consumer, subject: Subject, *, wait: bool) -> Iterator[None]:
     """A transaction in which nobody else lets this consumer hear about this subject. Raises Busy unless it waits."""
-    key = [LOCKS + consumer.number, str(subject.id)]
+    key: list[int | str] = [LOCKS + consumer.number, str(subject.id)]
     with transaction.atomic(durable=True):
         with connection.cursor() as cursor:
             # A statement of its own: the next one then sees what the lock's last holder committed.

@@ -8,7 +8,6 @@ import structlog
 from django.db import Error, transaction
 from django.db.models import Q
 
-from souk.kit.machine import IllegalTransition
 from souk.payments.gateway import Charged, Declined, ProviderUnavailable, charge, refund
 from souk.payments.machine import REQUESTED
 from souk.payments.models import Payment
@@ -16,8 +15,11 @@ from souk.payments.operations import (
     capture_payment,
     decline_payment,
     due_payments,
+    due_refunds,
     lease_payment,
     postpone_payment,
+    postpone_refund,
+    settle_refund,
 )
 from souk.reactions.reaction import Busy, Consumer, Errand, Event
 
@@ -47,13 +49,7 @@ def settle_payment(payment: Payment, answer: Charged | Declined | None) -> None:
     """Write down what the provider said. Without an answer the same question is put again later, with the same key."""
     match answer:
         case Charged(charge_id=charge_id):
-            try:
-                with transaction.atomic():
-                    capture_payment(payment_id=payment.pk, charge_id=charge_id)
-            except IllegalTransition:
-                # Given up on while the provider was still at it: nobody waits for this money any more.
-                log.warning("payment.charged_too_late", payment_id=str(payment.pk))
-                transaction.on_commit(lambda: refund(key=payment.pk))
+            capture_payment(payment_id=payment.pk, charge_id=charge_id)
         case Declined(code=code):
             decline_payment(payment_id=payment.pk, code=code)
         case None:
@@ -81,6 +77,17 @@ def ask_for_due_payments() -> None:
         except Exception:
             # One payment that cannot be settled keeps its lease until it lapses, and the others go on.
             log.exception("payment.failed", payment_id=str(payment_id))
+
+
+def give_back_due_refunds() -> None:
+    """Give back the money that nobody waits for. Asking twice is harmless, so nobody needs a lease. For the clock."""
+    for payment_id in due_refunds():
+        try:
+            charge_id = refund(key=payment_id)
+        except ProviderUnavailable:
+            postpone_refund(payment_id=payment_id)
+        else:
+            settle_refund(payment_id=payment_id, charge_id=charge_id)
 
 
 def _is_provided_for(payment_id: UUID) -> bool:

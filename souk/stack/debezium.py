@@ -61,11 +61,15 @@ def engine_properties(properties: Mapping[str, str]) -> dict[str, str]:
     return engine
 
 
-def environment_for(*, database_url: str, redis_url: str) -> dict[str, str]:
-    """The `DEBEZIUM_...` variables for a database as its capture role sees it and the Redis of the streams."""
+def environment_for(*, database_url: str, redis_url: str, given: Mapping[str, str]) -> dict[str, str]:
+    """The `DEBEZIUM_...` variables for a database as its capture role sees it and the Redis of the streams.
+
+    The ones in `given` win; the role and the password named there are those of the stored offset too.
+    """
     at = conninfo_to_dict(database_url)
     host, port, name = at.get("host") or "127.0.0.1", at.get("port") or 5432, at.get("dbname") or "souk"
-    user, password = str(at.get("user") or ""), str(at.get("password") or "")
+    user = given.get("DEBEZIUM_SOURCE_DATABASE_USER") or str(at.get("user") or "")
+    password = given.get("DEBEZIUM_SOURCE_DATABASE_PASSWORD") or str(at.get("password") or "")
     mode = at.get("sslmode")
     query = f"?sslmode={mode}" if mode else ""
     redis = urlsplit(redis_url)
@@ -89,7 +93,7 @@ def environment_for(*, database_url: str, redis_url: str) -> dict[str, str]:
         environment["DEBEZIUM_SINK_REDIS_PASSWORD"] = unquote(redis.password)
     if redis.scheme == "rediss":
         environment["DEBEZIUM_SINK_REDIS_SSL_ENABLED"] = "true"
-    return environment
+    return environment | {name: value for name, value in given.items() if name.startswith("DEBEZIUM_")}
 
 
 def capture_conninfo(properties: Mapping[str, str]) -> str:

@@ -79,9 +79,8 @@ class Plan:
         found["SOUK_CACHE_URL"] = ours.get("cache", self.cache_url)
         found["SOUK_SECRET_KEY"] = self.secret_key or self.home.secrets()["secret_key"]
         seen_by_capture = self.cluster.url(CAPTURE) if self.cluster else self.database_url
-        debezium = environment_for(database_url=seen_by_capture, redis_url=found["SOUK_REDIS_URL"])
-        given = {name: value for name, value in self.environ.items() if name.startswith("DEBEZIUM_")}
-        return {**found, **debezium, **given}
+        redis_url = found["SOUK_REDIS_URL"]
+        return found | environment_for(database_url=seen_by_capture, redis_url=redis_url, given=self.environ)
 
     def stages(self) -> tuple[Stage, ...]:
         """Everything in the order of its start. Stopping goes backwards: API, worker, clock, capture, the servers."""

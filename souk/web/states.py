@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
+from souk.bags.machine import BagMachine
+from souk.bags.operations import UNTOUCHED
 from souk.catalog.machine import ProductMachine
 from souk.kit.machine import Life
 from souk.orders.machine import OrderMachine
 from souk.payments.machine import PaymentMachine
 
-MACHINES: dict[str, type[Life]] = {"product": ProductMachine, "order": OrderMachine, "payment": PaymentMachine}
+MACHINES: dict[str, type[Life]] = {
+    "product": ProductMachine,
+    "bag": BagMachine,
+    "order": OrderMachine,
+    "payment": PaymentMachine,
+}
+# What the clock fires by itself, and after how long: one entry for every name in a machine's `timeouts`.
+TIMEOUTS = {("bag", "abandon"): UNTOUCHED, ("order", "expire"): settings.ORDER_HOLD}
 
 HEAD = """# States
 
@@ -23,7 +34,7 @@ def states_page() -> str:
 def _section(name: str, machine: type[Life]) -> str:
     rows = [
         f"| `{event}` | `{source}` | `{target}` | {', '.join(machine.actors[event])} |"
-        for event, source, target in _moves(machine)
+        for event, source, target in moves_of(machine)
     ]
     return "\n".join(
         [
@@ -43,10 +54,17 @@ def _section(name: str, machine: type[Life]) -> str:
     )
 
 
-def _moves(machine: type[Life]) -> list[tuple[str, str, str]]:
+def moves_of(machine: type[Life]) -> list[tuple[str, str, str]]:
+    """Every (event, source, target), in the order of the states."""
     return [
         (str(event), str(state.value), str(transition.target.value))
         for state in machine.states
         for transition in state.transitions
         for event in transition.events
     ]
+
+
+def timeout_seconds(name: str, event: str) -> int | None:
+    """After how many seconds the clock fires this event of the named machine by itself; None when it never does."""
+    after = TIMEOUTS.get((name, event))
+    return None if after is None else int(after.total_seconds())

@@ -1,13 +1,18 @@
-"""Addresses at the root."""
+"""Addresses at the root, and the machines below /api/v1/."""
 
 from __future__ import annotations
 
 from django.urls import path
 
-from souk.web import views
+from souk.web import machines, views
 
 urlpatterns = [
     path("health/live", views.Live.as_view()),
     path("health/ready", views.Ready.as_view()),
     path("metrics", views.Metrics.as_view()),
+]
+
+api_urlpatterns = [
+    path("machines", machines.Machines.as_view()),
+    path("machines/<str:name>", machines.OneMachine.as_view()),
 ]

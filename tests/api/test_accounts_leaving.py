@@ -11,15 +11,19 @@ from tests.callers import PASSWORD, Api, SignedIn
 
 
 def refresh(caller: SignedIn) -> int:
-    return Api().form(
-        "/oauth/token", grant_type="refresh_token", refresh_token=caller.refresh_token, client_id="souk-web"
-    ).status
+    return (
+        Api()
+        .form("/oauth/token", grant_type="refresh_token", refresh_token=caller.refresh_token, client_id="souk-web")
+        .status
+    )
 
 
 def sign_in(username: str, password: str = PASSWORD) -> int:
-    return Api().form(
-        "/oauth/token", grant_type="password", username=username, password=password, client_id="souk-web"
-    ).status
+    return (
+        Api()
+        .form("/oauth/token", grant_type="password", username=username, password=password, client_id="souk-web")
+        .status
+    )
 
 
 def test_a_deleted_account_is_out_at_once_and_its_orders_stand(seller: SignedIn, buyer: SignedIn) -> None:
@@ -40,9 +44,9 @@ def test_a_deleted_account_is_out_at_once_and_its_orders_stand(seller: SignedIn,
     confirmed = buyer.post(f"/orders/{order['id']}/confirm", {"payment": {"method": "card", "token": "tok_ok"}})
     assert (confirmed.status, confirmed.body["state"]) == (200, "CONFIRMED")
     assert events_of(seller.id) == ["user.registered", "user.deleted"]
-    assert rows_of("SELECT email, bio, display_name, password LIKE '!%%' FROM accounts_user WHERE username='seller'") == [
-        ("", "", "", True)
-    ]
+    assert rows_of(
+        "SELECT email, bio, display_name, password LIKE '!%%' FROM accounts_user WHERE username='seller'"
+    ) == [("", "", "", True)]
     assert_books_agree()
 
 

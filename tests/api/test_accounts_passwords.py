@@ -16,9 +16,11 @@ NEW = "another horse battery"
 
 
 def sign_in(username: str, password: str) -> int:
-    return Api().form(
-        "/oauth/token", grant_type="password", username=username, password=password, client_id="souk-web"
-    ).status
+    return (
+        Api()
+        .form("/oauth/token", grant_type="password", username=username, password=password, client_id="souk-web")
+        .status
+    )
 
 
 def token_in(mail: EmailMessage) -> str:

@@ -108,30 +108,25 @@ BAD_FIELDS: list[tuple[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("field", "value"), BAD_FIELDS)
-def test_a_value_that_cannot_be_is_told_at_its_place_and_changes_nothing(
-    anonymous: Api, field: str, value: Any
-) -> None:
-    refused = anonymous.post("/users", {"username": "newcomer", "password": PASSWORD, field: value})
-    assert (refused.status, refused.code, refused.pointers) == (400, "validation_failed", [f"/{field}"])
+def test_a_value_that_cannot_be_is_told_at_its_place_and_changes_nothing(anonymous: Api) -> None:
+    for field, value in BAD_FIELDS:
+        refused = anonymous.post("/users", {"username": "newcomer", "password": PASSWORD, field: value})
+        assert (refused.status, refused.code, refused.pointers) == (400, "validation_failed", [f"/{field}"]), value
     assert value_of("SELECT count(*) FROM accounts_user") == 0
 
 
-@pytest.mark.parametrize("field", ["username", "password", "email", "display_name"])
-@pytest.mark.parametrize("text", [rb'"a\u0000bcdefgh"', rb'"a\ud800bcdefgh"', ENORMOUS, b"-" + ENORMOUS + b".5"])
-def test_what_no_database_could_keep_is_refused(anonymous: Api, field: str, text: bytes) -> None:
-    fields = {"username": b'"newcomer"', "password": b'"correct horse battery"'}
-    fields[field] = text
-    body = b"{" + b",".join(b'"%s":%s' % (name.encode(), value) for name, value in fields.items()) + b"}"
-    refused = anonymous.send("POST", "/users", body)
-    assert refused.status == 400
-    assert refused.code in ("validation_failed", "malformed_request")
+def test_what_no_database_could_keep_is_refused(anonymous: Api) -> None:
+    for place in ("username", "password", "email", "display_name"):
+        for text in (rb'"a\u0000bcdefgh"', rb'"a\ud800bcdefgh"', ENORMOUS, b"-" + ENORMOUS + b".5"):
+            fields = {"username": b'"newcomer"', "password": b'"correct horse battery"', place: text}
+            body = b",".join(b'"%s":%s' % (name.encode(), value) for name, value in fields.items())
+            refused = anonymous.send("POST", "/users", b"{" + body + b"}")
+            assert (refused.status, refused.code, refused.pointers) == (400, "validation_failed", [f"/{place}"]), text
     assert value_of("SELECT count(*) FROM accounts_user") == 0
 
 
-@pytest.mark.parametrize(
-    ("body", "media", "status"),
-    [
+def test_a_body_that_cannot_be_read_is_refused(anonymous: Api) -> None:
+    for body, media, status in (
         (b"username=newcomer&password=correct+horse", "application/x-www-form-urlencoded", 415),
         (b'{"username": "newcomer", "password": "correct horse"}', "text/plain", 415),
         (b'{"username": "newcomer", "username": "other", "password": "correct horse"}', "application/json", 400),
@@ -139,10 +134,8 @@ def test_what_no_database_could_keep_is_refused(anonymous: Api, field: str, text
         (b'"\xff"', "application/json", 400),
         (b"[]", "application/json", 400),
         (b"", "application/json", 415),
-    ],
-)
-def test_a_body_that_cannot_be_read_is_refused(anonymous: Api, body: bytes, media: str, status: int) -> None:
-    assert anonymous.send("POST", "/users", body, content_type=media).status == status
+    ):
+        assert anonymous.send("POST", "/users", body, content_type=media).status == status, body[:80]
     assert value_of("SELECT count(*) FROM accounts_user") == 0
 
 
@@ -172,9 +165,9 @@ def test_a_profile_is_changed_field_by_field(seller: SignedIn) -> None:
     assert seller.get("/me").body["bio"] == "One.\nTwo."
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
+def test_nothing_but_the_profile_can_be_changed(seller: SignedIn) -> None:
+    before = checksums()
+    for sent in (
         {"bio": "x" * 2001},
         {"bio": None},
         {"bio": "\x07"},
@@ -184,10 +177,7 @@ def test_a_profile_is_changed_field_by_field(seller: SignedIn) -> None:
         {"is_staff": True},
         {"email_verified": True},
         {"password": "another horse battery"},
-    ],
-)
-def test_nothing_but_the_profile_can_be_changed(seller: SignedIn, sent: dict[str, Any]) -> None:
-    before = checksums()
-    refused = seller.patch("/me", sent)
-    assert (refused.status, refused.code, refused.pointers) == (400, "validation_failed", [f"/{next(iter(sent))}"])
+    ):
+        refused = seller.patch("/me", sent)
+        assert (refused.status, refused.code, refused.pointers) == (400, "validation_failed", [f"/{next(iter(sent))}"])
     assert checksums() == before

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from pytest_django.fixtures import SettingsWrapper
+from pytest_django import Settings
 
 from tests.books import checksums, events_of, holds_of, let_deadline_pass, movements_of, rows_of, run, stock_of
 from tests.callers import Answer, SignedIn
@@ -141,16 +141,17 @@ def test_nobody_buys_from_themselves(seller: SignedIn, other_seller: SignedIn) -
 
 
 def test_one_order_takes_one_currency(seller: SignedIn, buyer: SignedIn) -> None:
-    euros, reais = seller.offer(), seller.offer(price={"amount": 100, "currency": "BRL"})
+    in_reais = {"title": "Caneca", "price": {"amount": 100, "currency": "BRL"}, "stock": 1}
+    euros, reais = seller.offer(), seller.post("/products", in_reais).body
     before = checksums()
-    refused = buyer.order((euros, 1), (reais, 1), (reais, 1))
+    refused = buyer.order((euros, 1), (reais, 1))
     assert (refused.status, refused.code, refused.pointers) == (409, "currency_mismatch", ["/lines/1"])
     assert checksums() == before
     assert buyer.order((reais, 1)).body["total"] == {"amount": 100, "currency": "BRL"}
 
 
 def test_hoarding_is_refused_until_an_order_ends_or_its_deadline_passes(
-    seller: SignedIn, buyer: SignedIn, settings: SettingsWrapper
+    seller: SignedIn, buyer: SignedIn, settings: Settings
 ) -> None:
     settings.MAX_HOLDS_PER_USER = 2
     mug = seller.offer(stock=10)

@@ -12,14 +12,20 @@ from django.db import transaction
 
 from souk.eventlog.models import Event
 from souk.eventlog.operations import database_now
-from souk.payments.gateway import Charged, charge
+from souk.payments.gateway import Declined, charge
 from souk.payments.models import Payment, ProviderCharge
 from souk.payments.operations import decline_payment, lease_payment
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.hearing import Caught, Subject, catch_up
 from souk.reactions.models import DeadLetter, Processed, Retry
 from souk.reactions.orders import ORDERS
-from souk.reactions.payments import PAYMENTS, ask_for_due_payments, settle_payment
+from souk.reactions.payments import (
+    PAYMENTS,
+    ask_for_due_payments,
+    ask_provider,
+    give_back_due_refunds,
+    settle_payment,
+)
 from tests.books import events_of, holds_of, stock_of
 from tests.callers import SignedIn
 from tests.hearers import at_once
@@ -168,12 +174,30 @@ def test_a_charge_that_comes_after_giving_up_is_given_back(seller: SignedIn, buy
     leased = lease_payment(payment_id=unpaid.payment_id)
     assert leased is not None
     answer = charge(key=leased.pk, token=leased.token, amount=leased.amount, currency=leased.currency)
-    assert isinstance(answer, Charged)
     decline_payment(payment_id=unpaid.payment_id, code="provider_unreachable")
     with transaction.atomic(durable=True):
         settle_payment(leased, answer)
-    assert unpaid.payment.state == "DECLINED"
+    unpaid.hear()
+    give_back_due_refunds()
+    give_back_due_refunds()
     assert ProviderCharge.objects.get().refunded is True
+    assert unpaid.payment.state == "REFUNDED"
+    assert unpaid.order["state"] == "PENDING_CONFIRMATION"
+    assert events_of(str(unpaid.payment_id)) == ["payment.requested", "payment.declined", "payment.refunded"]
+
+
+def test_a_lost_charge_of_a_provider_that_went_away_is_given_back(seller: SignedIn, buyer: SignedIn) -> None:
+    unpaid = confirm(seller, buyer, "tok_flaky")
+    unpaid.hear()
+    unpaid.set_back(created=timedelta(seconds=61))
+    decline_payment(payment_id=unpaid.payment_id, code="provider_unreachable")
+    give_back_due_refunds()
+    # The key is closed: whoever asks now gets no charge.
+    assert ask_provider(unpaid.payment) == Declined("refunded")
+    assert ProviderCharge.objects.get().refunded is True
+    assert unpaid.payment.state == "REFUNDED"
+    unpaid.hear()
+    assert unpaid.order["state"] == "PENDING_CONFIRMATION"
 
 
 def test_a_payment_whose_row_is_in_use_is_left_for_a_moment_later(seller: SignedIn, buyer: SignedIn) -> None:

@@ -156,7 +156,6 @@ def test_a_refresh_that_waits_for_a_lock_of_its_user_gives_nothing(seller: Signe
 
 
 def test_the_password_grant_can_be_switched_off(seller: SignedIn, settings: Any) -> None:
-    settings.OAUTH2_PROVIDER = {**settings.OAUTH2_PROVIDER, "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": True}
     settings.PASSWORD_GRANT = False
     refused = sign_in()
     assert (refused.status, refused.body["error"]) == (400, "unauthorized_client")

@@ -52,8 +52,14 @@ def test_used_and_forsaken_refresh_tokens_go_and_so_do_stray_access_tokens(selle
         " WHERE revoked IS NOT NULL"
     )
     forsaken = SignedIn.sign_in("seller", seller.id)
-    run("UPDATE oauth2_provider_refreshtoken SET access_token_id = NULL WHERE id = (SELECT max(id) FROM oauth2_provider_refreshtoken)")
-    run("UPDATE oauth2_provider_accesstoken SET expires = clock_timestamp() WHERE id = (SELECT max(id) FROM oauth2_provider_accesstoken)")
+    run(
+        "UPDATE oauth2_provider_refreshtoken SET access_token_id = NULL"
+        " WHERE id = (SELECT max(id) FROM oauth2_provider_refreshtoken)"
+    )
+    run(
+        "UPDATE oauth2_provider_accesstoken SET expires = clock_timestamp()"
+        " WHERE id = (SELECT max(id) FROM oauth2_provider_accesstoken)"
+    )
     assert counts() == (3, 4)
     assert purge_dead_tokens() == 3
     assert counts() == (2, 2)

@@ -23,7 +23,7 @@ def test_the_ten_lines_end_with_an_accepted_order(souk_stack: SoukStack) -> None
     typed = found[1].replace("http://127.0.0.1:8000", souk_stack.base_url)
     assert typed != found[1]
 
-    printed = subprocess.run(["/bin/sh", "-c", typed], capture_output=True, text=True, timeout=60, check=True)  # the README's own lines
+    printed = subprocess.run(["/bin/sh", "-c", typed], capture_output=True, text=True, timeout=60, check=True)
 
     names, states = printed.stdout.split()[:2], printed.stdout.split()[2:]
     assert [name.partition("-")[0] for name in names] == ["seller", "buyer"]

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
@@ -64,13 +65,23 @@ def server(tmp_path: Path) -> Iterator[Valkey]:
 @pytest.fixture
 def client(server: Valkey) -> Iterator[redis.Redis]:
     """A client made from the properties that a Debezium Server would read."""
-    environment = environment_for(database_url="postgresql://souk_cdc@127.0.0.1:1/souk", redis_url=server.url())
+    environment = environment_for(
+        database_url="postgresql://souk_cdc@127.0.0.1:1/souk", redis_url=server.url(), given={}
+    )
     with stream_client(read_properties(property_file(), environment)) as found:
         yield found
 
 
+def entries(client: Any, stream: str) -> list[dict[bytes, bytes]]:
+    return [fields for _, fields in client.xrange(stream)]
+
+
 def values(client: redis.Redis, stream: str) -> list[bytes]:
-    return [fields[b"value"] for _, fields in client.xrange(stream)]
+    return [fields[b"value"] for fields in entries(client, stream)]
+
+
+def make_replica_of(client: Any, *master: str) -> None:
+    client.execute_command("REPLICAOF", *master)
 
 
 def test_entries_carry_key_and_value_and_heartbeats_are_left_out(client: redis.Redis) -> None:
@@ -81,12 +92,8 @@ def test_entries_carry_key_and_value_and_heartbeats_are_left_out(client: redis.R
             ChangeRecord("souk.events.product", None),
         ]
     )
-    assert [fields for _, fields in client.xrange("souk.events.order")] == [
-        {b"key": '"ä"'.encode(), b"value": "ä".encode()}
-    ]
-    assert [fields for _, fields in client.xrange("souk.events.product")] == [
-        {b"key": b"default", b"value": b"default"}
-    ]
+    assert entries(client, "souk.events.order") == [{b"key": '"ä"'.encode(), b"value": "ä".encode()}]
+    assert entries(client, "souk.events.product") == [{b"key": b"default", b"value": b"default"}]
     assert sorted(client.keys()) == [b"souk.events.order", b"souk.events.product"]
 
 
@@ -103,10 +110,10 @@ def test_a_full_server_takes_no_part_of_a_batch_and_the_writer_fails(client: red
 
 
 def test_a_server_that_became_a_replica_makes_the_writer_fail(client: redis.Redis) -> None:
-    client.execute_command("REPLICAOF", "127.0.0.1", "1")
+    make_replica_of(client, "127.0.0.1", "1")
     with pytest.raises((NotWritten, redis.RedisError)):
         StreamWriter(client).handleJsonBatch([ChangeRecord("souk.events.order", "x")])
-    client.execute_command("REPLICAOF", "NO", "ONE")
+    make_replica_of(client, "NO", "ONE")
     assert client.exists("souk.events.order") == 0
 
 
@@ -151,6 +158,7 @@ def test_addresses_become_debezium_variables_and_come_back_as_the_same_address()
     environment = environment_for(
         database_url="postgresql://cdc:p%40ss@db.example:5433/shop?sslmode=require",
         redis_url="rediss://user:p%2Fw@streams.example:6390/2",
+        given={},
     )
     assert environment["DEBEZIUM_SOURCE_OFFSET_STORAGE_JDBC_CONNECTION_URL"] == (
         "jdbc:postgresql://db.example:5433/shop?sslmode=require"
@@ -164,3 +172,17 @@ def test_addresses_become_debezium_variables_and_come_back_as_the_same_address()
     }
     conninfo = capture_conninfo(read_properties(property_file(), environment))
     assert conninfo == "host=db.example port=5433 dbname=shop user=cdc password=p@ss sslmode=require"
+
+
+def test_a_capture_role_that_the_operator_names_is_used_for_the_stored_offset_too() -> None:
+    given = {"DEBEZIUM_SOURCE_DATABASE_USER": "cdc", "DEBEZIUM_SOURCE_DATABASE_PASSWORD": "other", "PATH": "/bin"}
+    environment = environment_for(
+        database_url="postgresql://souk:secret@db/souk", redis_url="redis://streams/0", given=given
+    )
+    assert {name: value for name, value in environment.items() if name.endswith(("_USER", "_PASSWORD"))} == {
+        "DEBEZIUM_SOURCE_DATABASE_USER": "cdc",
+        "DEBEZIUM_SOURCE_DATABASE_PASSWORD": "other",
+        "DEBEZIUM_SOURCE_OFFSET_STORAGE_JDBC_CONNECTION_USER": "cdc",
+        "DEBEZIUM_SOURCE_OFFSET_STORAGE_JDBC_CONNECTION_PASSWORD": "other",
+    }
+    assert "PATH" not in environment

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 import redis
 
+from souk.stack.postgres import running_postgres
 from tests.stack.private import SoukStack, wait_for
 
 SERVICES = ["postgres", "streams", "cache", "capture", "clock", "worker", "api"]
@@ -112,6 +113,17 @@ def test_a_taken_port_is_named_before_anything_starts(souk_stack: SoukStack, own
     assert done.returncode == 1
     assert f"Port {port} on 127.0.0.1 is taken by another program." in done.stderr
     assert not (own_stack.home / "postgres").exists()
+
+
+def test_a_database_that_does_not_answer_ends_the_start_with_the_reason_and_stops_the_rest(
+    own_stack: SoukStack,
+) -> None:
+    own_stack.extra = {"SOUK_DATABASE_URL": "postgresql://souk@127.0.0.1:1/souk"}
+    done = own_stack.souk("up", "--detach", "--port", "0")
+    assert done.returncode == 1
+    assert "`migrate` ended with exit code 1." in done.stderr
+    assert "  The database does not answer: " in done.stderr
+    assert own_stack.processes() == []
 
 
 def test_the_database_keeps_its_roles_apart(souk_stack: SoukStack) -> None:
@@ -225,16 +237,25 @@ def test_reset_of_an_external_database_is_refused(own_stack: SoukStack) -> None:
 
 
 def test_up_with_servers_of_the_operator_starts_only_what_is_missing(
-    souk_stack: SoukStack, own_stack: SoukStack
+    souk_stack: SoukStack, own_stack: SoukStack, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    given = souk_stack.environment
-    own_stack.extra = {"SOUK_REDIS_URL": given["SOUK_REDIS_URL"], "SOUK_CACHE_URL": given["SOUK_CACHE_URL"]}
-    own_stack.up()
-    names = [process["name"] for process in own_stack.status()["processes"]]
-    assert names == ["postgres", "capture", "clock", "worker", "api", "supervisor"]
-    assert not (own_stack.home / "valkey").exists()
-    event = append_event(own_stack)
-    wait_streamed(souk_stack, event)
+    theirs = tmp_path_factory.mktemp("theirs")
+    with running_postgres(theirs) as url:
+        given = souk_stack.environment
+        own_stack.extra = {
+            "SOUK_DATABASE_URL": url,
+            "SOUK_REDIS_URL": given["SOUK_REDIS_URL"],
+            "SOUK_CACHE_URL": given["SOUK_CACHE_URL"],
+            "DEBEZIUM_SOURCE_DATABASE_USER": "souk_cdc",
+            "DEBEZIUM_SOURCE_DATABASE_PASSWORD": json.loads((theirs / "secrets.json").read_text())["souk_cdc"],
+        }
+        own_stack.up()
+        names = [process["name"] for process in own_stack.status()["processes"]]
+        assert names == ["capture", "clock", "worker", "api", "supervisor"]
+        assert not {"postgres", "valkey"} & {path.name for path in own_stack.home.iterdir()}
+        event = append_event(own_stack)
+        wait_streamed(souk_stack, event)
+        own_stack.down()
 
 
 def test_logs_show_what_one_process_said(souk_stack: SoukStack) -> None:

@@ -148,6 +148,7 @@ def test_a_plan_forgets_a_tenth_of_the_orders_and_declines_a_tenth(tmp_path: Pat
 def test_a_plan_stocks_what_is_asked_for_and_leaves_some_products_one_short(tmp_path: Path) -> None:
     plan = plan_of(olist_file(tmp_path, 90), limit=0, seed=1)
     assert len(plan.products) == 30
-    assert {line.stock for line in plan.products} == {2, 3}
+    assert {line.stock for line in plan.products} == {0}
+    assert set(plan.available) == {2, 3}
     assert [line.amount for line in plan.products] == [500 + number for number in range(30)]
     assert [order.wanted for order in plan.orders[29:31]] == [((29, 1),), ((0, 1),)]

@@ -15,7 +15,7 @@ from django.db import IntegrityError, transaction
 from souk.accounts.models import User, normal_username
 from souk.accounts.operations.mailing import request_verification
 from souk.eventlog.operations import Actor, acting_user, database_now, record
-from souk.kit.problem import Refused, ValidationFailed
+from souk.kit.problem import NotAuthenticated, Refused, ValidationFailed
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
 # Names that a stranger would take for the market itself.
@@ -64,21 +64,9 @@ def create_user(
 
     `actor` is who makes it, the user themselves unless said. Raises ValidationFailed, UsernameTaken.
     """
-    name = normal_username(username)
-    errors = [*profile_errors(email=email, display_name=display_name)]
-    if name is None:
-        detail = "A user name has 3 to 32 letters (a to z), digits, underscores, dots and hyphens."
-        errors.append({"pointer": "/username", "code": "invalid", "detail": detail})
-    now = database_now()
-    user = User(username=name or "", email=email, display_name=display_name, is_staff=is_staff)
-    errors += password_errors(password, pointer="/password", user=user)
-    if errors:
-        raise ValidationFailed(errors=errors)
-    # Asked first because a hash is dear; the constraint decides.
-    if User.all_objects.named(user.username).exists():
-        raise UsernameTaken
-    user.created = user.updated = now
-    user.set_password(password)
+    user = User(username=username, email=email, display_name=display_name, is_staff=is_staff)
+    _give_name_and_password(user, password)
+    user.created = user.updated = database_now()
     try:
         with transaction.atomic():
             user.save(force_insert=True)
@@ -97,13 +85,31 @@ def create_user(
     return user
 
 
+def _give_name_and_password(user: User, password: str) -> None:
+    name = normal_username(user.username)
+    errors = [*profile_errors(email=user.email, display_name=user.display_name)]
+    if name is None:
+        detail = "A user name has 3 to 32 letters (a to z), digits, underscores, dots and hyphens."
+        errors.append({"pointer": "/username", "code": "invalid", "detail": detail})
+    user.username = name or ""
+    errors += password_errors(password, pointer="/password", user=user)
+    if errors:
+        raise ValidationFailed(errors=errors)
+    # Asked first because a hash is dear; the constraint decides.
+    if User.all_objects.named(user.username).exists():
+        raise UsernameTaken
+    user.set_password(password)
+
+
 @transaction.atomic(savepoint=False)
 def change_profile(*, user: User, **values: Any) -> User:
     """Set display name, bio, e-mail: what is named. A new e-mail gets a mail to verify it. Raises ValidationFailed."""
     errors = [*profile_errors(**values)]
     if errors:
         raise ValidationFailed(errors=errors)
-    locked: User = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    locked: User | None = User.objects.in_good_standing().filter(pk=user.pk).select_for_update(no_key=True).first()
+    if locked is None:
+        raise NotAuthenticated
     moved = "email" in values and values["email"] != locked.email
     if moved:
         values["email_verified"] = False

@@ -48,6 +48,8 @@ def create_products(cursor: CursorWrapper, rows: Sequence[Row], at: datetime) ->
     if not rows:
         return
     ids = [row.product_id for row in rows]
+    # Search hears of a product once, when its tags are there too.
+    cursor.execute("SELECT set_config('souk.index_later', 'on', true)")
     _copy(
         cursor,
         "catalog_product (id, seller_id, external_id, title, description, price_amount, price_currency, images, state,"
@@ -74,6 +76,7 @@ def create_products(cursor: CursorWrapper, rows: Sequence[Row], at: datetime) ->
         "catalog_producttag (id, created, updated, product_id, tag_id)",
         ((new_id(), at, at, row.product_id, tag_id) for row in rows for tag_id in row.tag_ids),
     )
+    cursor.execute("SELECT set_config('souk.index_later', 'off', true), index_products(%s::uuid[])", [ids])
 
 
 def change_stocks(cursor: CursorWrapper, *, also_locked: Sequence[Row], rows: Sequence[Row]) -> dict[UUID, int]:

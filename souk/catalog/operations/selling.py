@@ -46,7 +46,7 @@ def create_product(
     state: str = ACTIVE,
 ) -> Product:
     """Offer a new product, with its first stock. Raises UnknownTags."""
-    actor = _act_as(acting_user(seller.pk))
+    actor = act_as(acting_user(seller.pk))
     wanted = _tags_named(tags)
     now = database_now()
     product = Product(
@@ -82,7 +82,7 @@ def change_product(
 
     `product` comes from `lock_own_product`. Raises UnknownTags, StockBelowReserved.
     """
-    actor = _act_as(acting_user(seller.pk))
+    actor = act_as(acting_user(seller.pk))
     if price is not None:
         values |= {"price_amount": price.amount, "price_currency": price.currency}
     wanted = None if tags is None else _tags_named(tags)
@@ -98,19 +98,19 @@ def change_product(
 @transaction.atomic(savepoint=False)
 def activate_product(*, product: Product, seller: User) -> Product:
     """Show the product and let it be bought. Its first activation is when it is new. Raises IllegalTransition."""
-    return _move(product, "activate", _act_as(acting_user(seller.pk)), for_sale=True)
+    return _move(product, "activate", act_as(acting_user(seller.pk)), for_sale=True)
 
 
 @transaction.atomic(savepoint=False)
 def archive_product(*, product: Product, seller: User) -> Product:
     """Take the product out of sight and sale; holds that exist stand. Raises IllegalTransition."""
-    return _move(product, "archive", _act_as(acting_user(seller.pk)), for_sale=False)
+    return _move(product, "archive", act_as(acting_user(seller.pk)), for_sale=False)
 
 
 @transaction.atomic(savepoint=False)
 def delete_product(*, product: Product, seller: User) -> None:
     """Delete the product; no new hold can be taken from this moment, holds that exist stand until their order ends."""
-    _act_as(acting_user(seller.pk))
+    act_as(acting_user(seller.pk))
     product.mark_deleted()
     set_for_sale(product_id=product.pk, for_sale=False)
 
@@ -138,7 +138,7 @@ def _move(product: Product, event: str, actor: Actor, *, for_sale: bool) -> Prod
     return product
 
 
-def _act_as(actor: Actor) -> Actor:
+def act_as(actor: Actor) -> Actor:
     """Tell the triggers of this transaction who acts, and for which trace."""
     with connection.cursor() as cursor:
         cursor.execute(

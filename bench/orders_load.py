@@ -1,0 +1,97 @@
+"""Clients that place orders: two processes with four threads each, so that they take little of the machine."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from typing import Any
+from uuid import uuid4
+
+from bench.calling import Caller, Line
+
+PROCESSES, THREADS = 2, 4
+
+
+@dataclass
+class Heard:
+    """What clients heard: how often each status (or code), the seconds each answer took, and the orders made."""
+
+    outcomes: Counter[str] = field(default_factory=Counter)
+    seconds: list[float] = field(default_factory=list)
+    orders: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, other: Heard) -> None:
+        """Take in what another client heard."""
+        self.outcomes.update(other.outcomes)
+        self.seconds += other.seconds
+        self.orders += other.orders
+
+    def percentile(self, share: float) -> float:
+        """Milliseconds within which this share of the answers came."""
+        ranked = sorted(self.seconds)
+        return round(1000 * ranked[min(int(share * len(ranked)), len(ranked) - 1)], 1) if ranked else 0.0
+
+
+def place_orders(port: int, callers: Sequence[Caller], products: Sequence[str], seconds: float, each: int) -> Heard:
+    """One client: orders of `each` products until the time is over."""
+    line, heard = Line(port), Heard()
+    chance = random.Random()  # noqa: S311  # load, no secret
+    until = time.monotonic() + seconds
+    while (began := time.monotonic()) < until:
+        caller = chance.choice(callers)
+        wanted = chance.sample(products, each)
+        body = {"lines": [{"product_id": product, "quantity": 1} for product in wanted]}
+        status, head, _ = line.send("POST", "/orders", caller.token, body, key=uuid4().hex)
+        heard.seconds.append(time.monotonic() - began)
+        heard.outcomes[str(status)] += 1
+        if status == 201:
+            heard.orders.append((head.partition("/api/v1/orders/")[2][:36], caller.token))
+    line.close()
+    return heard
+
+
+def confirm_orders(port: int, orders: Sequence[tuple[str, str]], seconds: float) -> Heard:
+    """One client: confirm these (order, token) pairs until they or the time are over."""
+    line, heard = Line(port), Heard()
+    until = time.monotonic() + seconds
+    body = {"payment": {"method": "card", "token": "tok_ok"}}
+    for order_id, token in orders:
+        if (began := time.monotonic()) >= until:
+            break
+        status, _, _ = line.send("POST", f"/orders/{order_id}/confirm", token, body, key=uuid4().hex)
+        heard.seconds.append(time.monotonic() - began)
+        heard.outcomes[str(status)] += 1
+    line.close()
+    return heard
+
+
+def all_at_once(client: Callable[..., Heard], arguments: Sequence[tuple[Any, ...]]) -> tuple[Heard, float]:
+    """Run the client once for each tuple of arguments, spread over the processes; what was heard, and the seconds."""
+    shares = [arguments[place::PROCESSES] for place in range(PROCESSES)]
+    began = time.monotonic()
+    with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+        list(pool.map(_warm, range(PROCESSES)))
+        began = time.monotonic()
+        parts = list(pool.map(_in_threads, [client] * PROCESSES, shares))
+    took = time.monotonic() - began
+    heard = Heard()
+    for part in parts:
+        heard.add(part)
+    return heard, took
+
+
+def _warm(_: int) -> None:
+    time.sleep(0.2)
+
+
+def _in_threads(client: Callable[..., Heard], arguments: Sequence[tuple[Any, ...]]) -> Heard:
+    heard = Heard()
+    with ThreadPoolExecutor(max(len(arguments), 1)) as hands:
+        for part in [hand.result() for hand in [hands.submit(client, *one) for one in arguments]]:
+            heard.add(part)
+    return heard

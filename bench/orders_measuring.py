@@ -1,0 +1,122 @@
+"""What is measured about orders: placing, one hot product, confirming, each beside its ceiling."""
+
+from __future__ import annotations
+
+import os
+import resource
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from bench.orders_ceiling import prepare_ceiling, run_ceiling
+from bench.orders_load import PROCESSES, THREADS, Heard, all_at_once, confirm_orders, place_orders
+from bench.serving import environment, make_callers, make_products, migrate, served
+
+CLIENTS = PROCESSES * THREADS
+TICK = os.sysconf("SC_CLK_TCK")
+
+
+def measured(url: str, folder: Path, *, seconds: int, products: int) -> dict[str, Any]:
+    """Every figure, by name. The database must be empty or made by this."""
+    env = environment(url, folder / "home", SOUK_MAX_HOLDS_PER_USER="100000000")
+    migrate(env)
+    (seller,) = make_callers(1, "seller")
+    buyers = make_callers(200, "buyer")
+    (hot,) = make_products(1, seller, stock=1_000_000)
+    ids = [str(one) for one in make_products(products, seller, stock=1_000_000)]
+    found: dict[str, Any] = {"products": products, "clients": CLIENTS, "seconds": seconds}
+    with served(env) as port:
+        all_at_once(place_orders, [(port, buyers, ids, 2, 2)] * CLIENTS)
+        before = processor_seconds(url)
+        heard, took = all_at_once(place_orders, [(port, buyers, ids, seconds, 2)] * CLIENTS)
+        found["place"] = figures(heard, took, before, processor_seconds(url))
+        shares = [(port, heard.orders[place::CLIENTS], seconds) for place in range(CLIENTS)]
+        before = processor_seconds(url)
+        confirmed, took = all_at_once(confirm_orders, shares)
+        found["confirm"] = figures(confirmed, took, before, processor_seconds(url))
+        before = processor_seconds(url)
+        heard, took = all_at_once(place_orders, [(port, buyers, [str(hot)], seconds, 1)] * CLIENTS)
+        found["place_hot"] = figures(heard, took, before, processor_seconds(url))
+    callers, numbered = prepare_ceiling()
+    found["place"]["ceiling"] = run_ceiling(url, folder, callers=callers, products=numbered, seconds=seconds)
+    found["place_hot"]["ceiling"] = run_ceiling(url, folder, callers=callers, products=1, seconds=seconds)
+    for name in ("place", "place_hot"):
+        found[name]["of_ceiling"] = round(found[name]["per_second"] / found[name]["ceiling"], 2)
+    return found
+
+
+def figures(heard: Heard, took: float, before: dict[str, float], after: dict[str, float]) -> dict[str, Any]:
+    """Rate, percentiles, outcomes, and the milliseconds of processor time per request."""
+    number = sum(heard.outcomes.values())
+    return {
+        "per_second": round(number / took, 1),
+        "p50_ms": heard.percentile(0.5),
+        "p99_ms": heard.percentile(0.99),
+        "outcomes": dict(heard.outcomes),
+        "processor_ms": {name: round(1000 * (after[name] - before[name]) / max(number, 1), 2) for name in after},
+    }
+
+
+def processor_seconds(url: str) -> dict[str, float]:
+    """Processor time until now of the API's processes and of PostgreSQL's, and of the clients that have ended."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SELECT pg_backend_pid()").fetchone()
+    parents = parent_of_all()
+    postmaster = parents.get(row[0] if row else 0, 0) or postmaster_of(url)
+    spent = {"api": 0.0, "postgresql": 0.0}
+    for process, parent in parents.items():
+        command = command_of(process)
+        if "granian" in command and descends_from(process, os.getpid(), parents):
+            spent["api"] += seconds_of(process)
+        elif postmaster in (process, parent):
+            spent["postgresql"] += seconds_of(process)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return {**spent, "clients": children.ru_utime + children.ru_stime}
+
+
+def parent_of_all() -> dict[int, int]:
+    """Process -> its parent."""
+    found = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdigit() and (status := fields_of(int(folder.name))):
+            found[int(folder.name)] = int(status[1])
+    return found
+
+
+def descends_from(process: int, ancestor: int, parents: dict[int, int]) -> bool:
+    """Whether the process is a child of the ancestor, or a child's child."""
+    while process in parents and process > 1:
+        if process == ancestor:
+            return True
+        process = parents[process]
+    return False
+
+
+def postmaster_of(url: str) -> int:
+    """The first process of the server, as its own file says."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+    return int(Path(str(row[0] if row else ""), "postmaster.pid").read_text().split()[0])
+
+
+def seconds_of(process: int) -> float:
+    """Processor time of the process and of its children that have ended."""
+    status = fields_of(process)
+    return sum(map(int, status[11:15])) / TICK if status else 0.0
+
+
+def fields_of(process: int) -> list[str]:
+    """The fields of /proc/PID/stat from the state on; nothing when the process is gone."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def command_of(process: int) -> str:
+    """The command line."""
+    try:
+        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""

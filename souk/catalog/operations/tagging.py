@@ -1,0 +1,101 @@
+"""Tags: the staff's verbs, and putting them on products."""
+
+from __future__ import annotations
+
+from django.db import IntegrityError, connection, transaction
+
+from souk.accounts.models import User
+from souk.catalog.models import Product, ProductTag, Tag
+from souk.catalog.operations.selling import act_as
+from souk.eventlog.operations import acting_user, database_now
+from souk.kit.problem import NotFound, Refused, ValidationFailed
+
+MOST_TAGS = 20
+
+
+class TagExists(Refused):
+    """Another tag has this name. 409."""
+
+    status, code, title = 409, "tag_exists", "There is such a tag already"
+
+
+@transaction.atomic(savepoint=False)
+def create_tag(*, name: str, description: str = "") -> Tag:
+    """Make a tag. Raises TagExists."""
+    now = database_now()
+    tag = Tag(name=name, description=description, created=now, updated=now)
+    _save(tag, force_insert=True)
+    return tag
+
+
+@transaction.atomic(savepoint=False)
+def change_tag(*, tag: Tag, name: str | None = None, description: str | None = None) -> Tag:
+    """Rename or describe a tag; products keep it, under its new name. `tag` comes from `lock_tag`. Raises TagExists."""
+    tag.updated = database_now()
+    tag.name = tag.name if name is None else name
+    tag.description = tag.description if description is None else description
+    _save(tag, update_fields=["name", "description", "updated"])
+    return tag
+
+
+@transaction.atomic(savepoint=False)
+def delete_tag(*, tag: Tag) -> None:
+    """Delete a tag and take it from every product. `tag` comes from `lock_tag`."""
+    now = database_now()
+    ProductTag.objects.filter(tag=tag).update(deleted=now, updated=now)
+    tag.mark_deleted()
+
+
+def lock_tag(*, name: str) -> Tag:
+    """The tag, to be changed: nobody puts tags on products until the transaction ends. Raises NotFound."""
+    with connection.cursor() as cursor:
+        # Before any row: whoever writes a product takes the shared side of this lock before its search row.
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('souk.tags', 0))")
+    tag: Tag | None = Tag.objects.named([name]).select_for_update(no_key=True).first()
+    if tag is None:
+        raise NotFound
+    return tag
+
+
+@transaction.atomic(savepoint=False)
+def tag_product(*, product: Product, seller: User, name: str) -> None:
+    """Put a tag on a product; repeatable. `product` comes from `lock_own_product`.
+
+    Raises NotFound, and ValidationFailed for one tag too many.
+    """
+    tag = Tag.objects.named([name]).first()
+    if tag is None:
+        raise NotFound("There is no such tag.")
+    worn = set(ProductTag.objects.filter(product=product).values_list("tag_id", flat=True))
+    if tag.pk in worn:
+        return
+    if len(worn) >= MOST_TAGS:
+        raise ValidationFailed(f"A product has at most {MOST_TAGS} tags.")
+    act_as(acting_user(seller.pk))
+    ProductTag.objects.bulk_create([ProductTag(product=product, tag=tag)])
+    product.change(version=product.version + 1, updated=database_now())
+
+
+@transaction.atomic(savepoint=False)
+def untag_product(*, product: Product, seller: User, name: str) -> None:
+    """Take a tag from a product; repeatable. `product` comes from `lock_own_product`."""
+    now = database_now()
+    act_as(acting_user(seller.pk))
+    if ProductTag.objects.filter(product=product, tag__name=name).update(deleted=now, updated=now):
+        product.change(version=product.version + 1, updated=now)
+
+
+def fold_tag_uses() -> int:
+    """Add up the noted differences of `products_count`; returns how many notes there were. For the clock."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT fold_tag_uses()")
+        (folded,) = cursor.fetchone()
+        return int(folded)
+
+
+def _save(tag: Tag, *, force_insert: bool = False, update_fields: list[str] | None = None) -> None:
+    try:
+        with transaction.atomic():
+            tag.save(force_insert=force_insert, update_fields=update_fields)
+    except IntegrityError as error:
+        raise TagExists from error

@@ -1,0 +1,114 @@
+"""The doors that show what every kind of thing may do: as JSON, as Mermaid, as SVG."""
+
+from __future__ import annotations
+
+from django.http import HttpResponse
+from rest_framework.renderers import BaseRenderer, JSONRenderer
+from rest_framework.request import Request
+
+from souk.kit.door import Door, answer
+from souk.kit.machine import Life, Party, initial_state, states_of
+from souk.kit.parsing import Shape
+from souk.kit.problem import NotFound
+from souk.web.diagram import svg_of
+from souk.web.states import MACHINES, moves_of, timeout_seconds
+
+
+class StateOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A state. Nothing leads out of a final one."""
+
+    name: str
+    initial: bool
+    final: bool
+
+
+class MoveOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}):
+    """A transition. `timeout_seconds` says after how long the clock fires it by itself; null where it never does."""
+
+    event: str
+    source: str
+    target: str
+    actors: list[Party]
+    timeout_seconds: int | None
+
+
+class MachineOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What one kind of thing may do."""
+
+    name: str
+    states: list[StateOut]
+    transitions: list[MoveOut]
+
+
+class MachinesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """All of them, on one page."""
+
+    results: list[MachineOut]
+    next: None
+
+
+class MermaidText(BaseRenderer):
+    """Names the media type that a caller may ask for."""
+
+    media_type = "text/vnd.mermaid"
+    format = "mermaid"
+
+
+class SvgPicture(BaseRenderer):
+    """Names the media type that a caller may ask for."""
+
+    media_type = "image/svg+xml"
+    format = "svg"
+
+
+class Machines(Door):
+    """`GET /machines`."""
+
+    def get(self, request: Request) -> HttpResponse:
+        return answer(MachinesOut(results=[machine_out(name) for name in MACHINES], next=None))
+
+
+class OneMachine(Door):
+    """`GET /machines/{name}`: JSON, or the diagram that Accept asks for."""
+
+    renderer_classes = [JSONRenderer, MermaidText, SvgPicture]
+
+    def get(self, request: Request, name: str) -> HttpResponse:
+        machine = MACHINES.get(name)
+        if machine is None:
+            raise NotFound
+        match request.accepted_renderer.format:
+            case "mermaid":
+                return HttpResponse(f"{machine:mermaid}\n", content_type="text/vnd.mermaid; charset=utf-8")
+            case "svg":
+                return HttpResponse(svg_of(machine, title=_title(name, machine)), content_type="image/svg+xml")
+            case _:
+                return answer(machine_out(name))
+
+
+def machine_out(name: str) -> MachineOut:
+    """The machine of this name as it is shown."""
+    machine = MACHINES[name]
+    moves = moves_of(machine)
+    sources = {source for _, source, _ in moves}
+    return MachineOut(
+        name=name,
+        states=[
+            StateOut(name=state, initial=state == initial_state(machine), final=state not in sources)
+            for state in states_of(machine)
+        ],
+        transitions=[
+            MoveOut(
+                event=event,
+                source=source,
+                target=target,
+                actors=list(machine.actors[event]),
+                timeout_seconds=timeout_seconds(name, event),
+            )
+            for event, source, target in moves
+        ],
+    )
+
+
+def _title(name: str, machine: type[Life]) -> str:
+    return f"{name}: {(machine.__doc__ or '').strip()}"

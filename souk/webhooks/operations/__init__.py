@@ -1,0 +1,33 @@
+"""What changes webhooks and their deliveries, one module per stage of life."""
+
+from souk.webhooks.operations.delivering import Due, settle_delivery, take_due_deliveries
+from souk.webhooks.operations.queueing import (
+    purge_deliveries,
+    queue_deliveries,
+    queue_test,
+    replay_events,
+    seconds_behind,
+)
+from souk.webhooks.operations.registering import (
+    change_webhook,
+    delete_webhook,
+    disable_failing_webhook,
+    register_webhook,
+    rotate_secret,
+)
+
+__all__ = [
+    "Due",
+    "change_webhook",
+    "delete_webhook",
+    "disable_failing_webhook",
+    "purge_deliveries",
+    "queue_deliveries",
+    "queue_test",
+    "register_webhook",
+    "replay_events",
+    "rotate_secret",
+    "seconds_behind",
+    "settle_delivery",
+    "take_due_deliveries",
+]

@@ -1,0 +1,131 @@
+"""The shapes of webhooks and deliveries, in and out."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, UnsetType
+
+from souk.eventlog.types import EVENT_TYPES
+from souk.kit.parsing import Shape
+from souk.webhooks.models import Delivery, Webhook
+
+Url = Annotated[str, msgspec.Meta(max_length=2048)]
+Types = Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=2 * len(EVENT_TYPES))]
+Description = Annotated[str, msgspec.Meta(max_length=200)]
+State = Literal["ENABLED", "DISABLED"]
+
+
+class WebhookIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a user sends for a new webhook. No types: every type."""
+
+    url: Url
+    types: Types = []
+    description: Description = ""
+
+
+class WebhookChange(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What its owner sends to change a webhook."""
+
+    url: Url | UnsetType = UNSET
+    types: Types | UnsetType = UNSET
+    description: Description | UnsetType = UNSET
+    state: State | UnsetType = UNSET
+
+    def sent(self) -> dict[str, Any]:
+        """The fields that were sent."""
+        return {name: value for name in self.__struct_fields__ if (value := getattr(self, name)) is not UNSET}
+
+
+class ReplayIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
+    """Which events are to be sent again: those made in [from, to)."""
+
+    start: datetime
+    end: datetime
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise ValueError("A moment has a zone, such as Z")
+        if self.end - self.start <= timedelta():
+            raise ValueError("`to` is later than `from`")
+
+
+class WebhookOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A webhook, for its owner. `secret` is told when it is made, and never again."""
+
+    id: UUID
+    url: str
+    types: list[str]
+    description: str
+    state: str
+    disabled_reason: str | None
+    created: datetime
+    updated: datetime
+    secret: str | UnsetType = UNSET
+
+
+class WebhooksOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of webhooks."""
+
+    results: list[WebhookOut]
+    next: str | None
+
+
+class DeliveryOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What became of one event at one webhook. Status, duration and error are those of the last try."""
+
+    id: UUID
+    event_id: UUID
+    attempt: int
+    status_code: int | None
+    outcome: str
+    duration_ms: int | None
+    error: str | None
+    created: datetime
+    next_attempt_at: datetime | None
+
+
+class DeliveriesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of deliveries, newest first."""
+
+    results: list[DeliveryOut]
+    next: str | None
+
+
+class QueuedOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """How many events will be sent again."""
+
+    queued: int
+
+
+def webhook_out(webhook: Webhook, *, secret: str | UnsetType = UNSET) -> WebhookOut:
+    """The webhook as its owner sees it."""
+    return WebhookOut(
+        id=webhook.pk,
+        url=webhook.url,
+        types=webhook.types,
+        description=webhook.description,
+        state=webhook.state,
+        disabled_reason=webhook.disabled_reason,
+        created=webhook.created,
+        updated=webhook.updated,
+        secret=secret,
+    )
+
+
+def delivery_out(delivery: Delivery) -> DeliveryOut:
+    """The delivery as the webhook's owner sees it."""
+    return DeliveryOut(
+        id=delivery.pk,
+        event_id=delivery.event_id,
+        attempt=delivery.attempt,
+        status_code=delivery.status_code,
+        outcome=delivery.outcome,
+        duration_ms=delivery.duration_ms,
+        error=delivery.error,
+        created=delivery.created,
+        next_attempt_at=delivery.next_attempt_at,
+    )

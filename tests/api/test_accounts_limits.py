@@ -1,0 +1,209 @@
+"""Limits, counted in a real Valkey: who asks too often waits, and who guesses waits longer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import redis
+from django.test import RequestFactory
+
+from souk.kit import ratelimit
+from souk.kit.ratelimit import RateLimited, Use, address_of, count
+from tests.books import checksums, value_of
+from tests.callers import PASSWORD, Answer, Api, SignedIn
+from tests.rivals import at_once
+from tests.streams import running_valkey
+
+NOBODY_LISTENS = "redis://127.0.0.1:1/0"
+QUOTAS = {
+    "reads": (1000, 60),
+    "writes": (1000, 60),
+    "registrations": (1000, 60),
+    "sign-in-address": (1000, 600),
+    "sign-in-account": (20, 600),
+}
+
+
+@pytest.fixture(scope="module")
+def valkey(tmp_path_factory: pytest.TempPathFactory) -> Iterator[redis.Redis]:
+    with running_valkey(tmp_path_factory.mktemp("valkey")) as client:
+        yield client
+
+
+@pytest.fixture
+def limits(valkey: redis.Redis, settings: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Settings with limits on, and nothing counted yet."""
+    valkey.flushall()
+    settings.RATE_LIMITS = True
+    settings.RATE_QUOTAS = dict(QUOTAS)
+    settings.CACHE_URL = f"redis://127.0.0.1:{valkey.connection_pool.connection_kwargs['port']}/0"
+    monkeypatch.setattr(ratelimit._Line, "closed_until", 0.0)
+    return settings
+
+
+def sign_in(username: str, password: str = PASSWORD, **headers: str) -> Answer:
+    fields = {"grant_type": "password", "username": username, "password": password, "client_id": "souk-web"}
+    body = "&".join(f"{name}={value.replace(' ', '+')}" for name, value in fields.items())
+    return Api().send(
+        "POST",
+        "//oauth/token",
+        body.encode(),
+        content_type="application/x-www-form-urlencoded",
+        headers=headers,
+    )
+
+
+def test_failed_sign_ins_of_one_account_are_stopped_and_others_go_on(
+    seller: SignedIn, buyer: SignedIn, limits: Any
+) -> None:
+    assert [sign_in("seller", "wrong horse").status for _ in range(3)] == [400, 400, 429]
+    stopped = sign_in("SELLER")
+    assert (stopped.status, stopped.body["error"]) == (429, "rate_limited")
+    # One of twenty comes back in thirty seconds.
+    assert 1 <= int(stopped.headers["Retry-After"]) <= 30
+    assert stopped.headers["RateLimit-Policy"] == '"sign-in-account";q=20;w=600'
+    assert stopped.headers["RateLimit"].startswith('"sign-in-account";r=0;t=')
+    assert sign_in("buyer").status == 200
+
+
+def test_a_sign_in_that_succeeds_counts_once(seller: SignedIn, limits: Any) -> None:
+    assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=19;t=')
+    assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=18;t=')
+
+
+def test_failed_sign_ins_from_one_address_are_stopped_whatever_the_account(seller: SignedIn, limits: Any) -> None:
+    limits.RATE_QUOTAS["sign-in-address"] = (30, 600)
+    assert [sign_in(f"nobody{number}").status for number in range(4)] == [400, 400, 400, 429]
+    assert sign_in("seller").status == 429
+
+
+def test_registrations_of_one_address_are_limited(anonymous: Api, limits: Any) -> None:
+    limits.RATE_QUOTAS["registrations"] = (2, 600)
+    answers = [anonymous.post("/users", {"username": f"user{n}", "password": PASSWORD}) for n in range(3)]
+    assert [answer.status for answer in answers] == [201, 201, 429]
+    assert answers[2].code == "rate_limited"
+    assert 1 <= int(answers[2].headers["Retry-After"]) <= 300
+    assert value_of("SELECT count(*) FROM accounts_user") == 2
+
+
+def test_a_stolen_token_cannot_be_used_to_guess_the_password(seller: SignedIn, limits: Any) -> None:
+    answers = [seller.post("/me/delete", {"password": f"guess number {n}"}) for n in range(5)]
+    assert [answer.status for answer in answers] == [400, 400, 400, 400, 429]
+    change = {"current_password": PASSWORD, "new_password": "another horse battery"}
+    assert seller.post("/me/password", change).status == 429
+
+
+def test_reads_and_writes_show_where_their_limits_stand(seller: SignedIn, limits: Any) -> None:
+    limits.RATE_QUOTAS["reads"] = (3, 60)
+    limits.RATE_QUOTAS["writes"] = (2, 60)
+    first = seller.get("/me")
+    assert first.headers["RateLimit-Policy"] == '"reads";q=3;w=60'
+    assert first.headers["RateLimit"] == '"reads";r=2;t=20'
+    assert [Api().get("/products").status for _ in range(3)] == [200, 200, 429]
+    before = checksums()
+    assert [seller.patch("/me", {}).status for _ in range(2)] == [200, 200]
+    refused = seller.post("/products", {})
+    assert (refused.status, refused.code) == (429, "rate_limited")
+    assert {**checksums(), "accounts_user": ""} == {**before, "accounts_user": ""}
+
+
+def test_a_limit_is_exact_under_many_at_once(limits: Any) -> None:
+    limits.RATE_QUOTAS["writes"] = (10, 600)
+
+    def one() -> bool:
+        try:
+            count([Use("writes", "somebody")])
+        except RateLimited:
+            return False
+        return True
+
+    assert sorted(at_once([one] * 30)) == [False] * 20 + [True] * 10
+
+
+def test_nothing_is_counted_when_one_of_two_limits_refuses(limits: Any) -> None:
+    limits.RATE_QUOTAS |= {"writes": (1, 600), "reads": (5, 600)}
+    count([Use("writes", "x")])
+    for _ in range(3):
+        with pytest.raises(RateLimited):
+            count([Use("reads", "x"), Use("writes", "x")])
+    assert [one.left for one in count([Use("reads", "x")])] == [4]
+
+
+def test_what_is_counted_by_force_never_takes_longer_than_the_window(limits: Any) -> None:
+    limits.RATE_QUOTAS["writes"] = (10, 600)
+    for _ in range(5):
+        (standing,) = count([Use("writes", "x", cost=100)], force=True)
+    assert (standing.left, standing.reset) == (0, 600)
+
+
+def test_names_and_addresses_do_not_stand_in_valkey(seller: SignedIn, limits: Any, valkey: redis.Redis) -> None:
+    sign_in("seller")
+    seller.get("/me")
+    keys = [key.decode() for key in valkey.scan_iter()]
+    assert {key.split(":")[2] for key in keys} == {"sign-in-account", "sign-in-address", "reads"}
+    assert not any("seller" in key or "127.0.0.1" in key for key in keys)
+    assert all(valkey.pttl(key) > 0 for key in keys)
+
+
+def test_without_valkey_reads_and_writes_go_on_and_nobody_signs_in(seller: SignedIn, limits: Any) -> None:
+    limits.CACHE_URL = NOBODY_LISTENS
+    assert (seller.get("/me").status, Api().get("/products").status) == (200, 200)
+    assert seller.patch("/me", {"bio": "still here"}).status == 200
+    refused = sign_in("seller")
+    assert (refused.status, refused.body["error"]) == (503, "temporarily_unavailable")
+    assert int(refused.headers["Retry-After"]) >= 1
+    registration = Api().post("/users", {"username": "newcomer", "password": PASSWORD})
+    assert (registration.status, registration.code) == (503, "dependency_unavailable")
+    assert seller.post("/me/delete", {"password": PASSWORD}).status == 503
+
+
+def test_limits_can_be_switched_off(seller: SignedIn, limits: Any) -> None:
+    limits.RATE_LIMITS = False
+    limits.CACHE_URL = NOBODY_LISTENS
+    assert [sign_in("seller", "wrong horse").status for _ in range(5)] == [400] * 5
+    answer = seller.get("/me")
+    assert (answer.status, "RateLimit" in answer.headers) == (200, False)
+
+
+@pytest.mark.parametrize(
+    ("proxies", "remote", "forwarded", "address"),
+    [
+        ([], "198.51.100.7", "203.0.113.9", "198.51.100.7"),
+        (["10.0.0.0/8"], "198.51.100.7", "203.0.113.9", "198.51.100.7"),
+        (["10.0.0.0/8"], "10.0.0.1", "203.0.113.9", "203.0.113.9"),
+        (["10.0.0.0/8"], "10.0.0.1", "192.0.2.1, 203.0.113.9, 10.0.0.2", "203.0.113.9"),
+        (["10.0.0.0/8"], "10.0.0.1", "203.0.113.9, nonsense", "10.0.0.1"),
+        (["10.0.0.0/8"], "10.0.0.1", None, "10.0.0.1"),
+        (["10.0.0.0/8"], "10.0.0.1", "", "10.0.0.1"),
+        ([], "2001:db8:1:2:3:4:5:6", None, "2001:db8:1:2::/64"),
+        ([], "::ffff:198.51.100.7", None, "198.51.100.7"),
+        ([], "", "203.0.113.9", "unknown"),
+    ],
+)
+def test_a_forwarded_address_is_believed_from_our_proxies_alone(
+    settings: Any, proxies: list[str], remote: str, forwarded: str | None, address: str
+) -> None:
+    settings.TRUSTED_PROXIES = proxies
+    headers = {} if forwarded is None else {"X-Forwarded-For": forwarded}
+    request = RequestFactory().get("/", headers=headers, REMOTE_ADDR=remote)
+    assert address_of(request) == address
+
+
+def test_more_hashes_than_two_at_once_wait_for_their_turn_or_are_refused(
+    seller: SignedIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from souk.accounts import hashing
+
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 0.01)
+    assert hashing.OwaspArgon2Hasher.turns.acquire(timeout=5)
+    assert sign_in("seller").status == 200
+    assert hashing.OwaspArgon2Hasher.turns.acquire(timeout=5)
+    try:
+        refused = sign_in("seller")
+    finally:
+        hashing.OwaspArgon2Hasher.turns.release()
+        hashing.OwaspArgon2Hasher.turns.release()
+    assert (refused.status, refused.body["error"], refused.headers["Retry-After"]) == (429, "rate_limited", "1")
+    assert sign_in("seller").status == 200
