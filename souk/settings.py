@@ -48,8 +48,9 @@ RATE_QUOTAS = {
     "sign-in-address": (1_000, 600),
     "sign-in-account": (100, 600),
 }
-for _limit, _quota in env.dict("SOUK_RATE_QUOTAS", {}).items():
-    _most, _, _seconds = str(_quota).partition("/")
+_quotas: dict[str, str] = env.dict("SOUK_RATE_QUOTAS", {}, subcast_values=str)
+for _limit, _quota in _quotas.items():
+    _most, _, _seconds = _quota.partition("/")
     if _limit not in RATE_QUOTAS or not (_most.isdecimal() and _seconds.isdecimal() and int(_most) and int(_seconds)):
         raise EnvError(f"SOUK_RATE_QUOTAS takes reads=12000/60 and the like, for {', '.join(RATE_QUOTAS)}.")
     RATE_QUOTAS[_limit] = (int(_most), int(_seconds))

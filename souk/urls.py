@@ -18,6 +18,7 @@ class Products(ProductList, NewProduct):
 api: list[URLPattern | URLResolver] = [
     path("products", Products.as_view()),
     path("", include("souk.catalog.urls")),
+    path("", include("souk.search.urls")),
     path("", include("souk.bags.urls")),
     path("", include("souk.orders.urls")),
     path("", include((accounts_api, "accounts"))),

@@ -63,6 +63,7 @@ RULES = {
             UNION ALL SELECT 'payment', id, last_sequence FROM payments_payment
             UNION ALL SELECT 'user', id, last_sequence FROM accounts_user
             UNION ALL SELECT 'product', product_id, last_sequence FROM stock_stock
+            UNION ALL SELECT 'webhook', id, last_sequence FROM webhooks_webhook
         )
         SELECT subject_type, subject_id, min(e.sequence), max(e.sequence), count(*), last_sequence
           FROM eventlog_event e LEFT JOIN counted c ON c.type = e.subject_type AND c.id = e.subject_id
@@ -76,7 +77,7 @@ RULES = {
         ), alive AS (
             SELECT id, state FROM orders_order
             UNION ALL SELECT id, state FROM payments_payment UNION ALL SELECT id, state FROM catalog_product
-            UNION ALL SELECT id, state FROM bags_bag
+            UNION ALL SELECT id, state FROM bags_bag UNION ALL SELECT id, state FROM webhooks_webhook
         )
         SELECT p.subject_id, p.sequence, p.source, p.target, a.state
           FROM path p FULL JOIN alive a ON a.id = p.subject_id
@@ -117,7 +118,7 @@ def run(sql: str, *parameters: Any) -> int:
     """Run a statement that gives no rows; how many it changed."""
     with connection.cursor() as cursor:
         cursor.execute(sql, list(parameters))
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
 def checksums() -> dict[str, str]:

@@ -13,9 +13,9 @@ from tests.callers import Answer, SignedIn
 LATEST = "SELECT id FROM payments_payment WHERE reference = %s ORDER BY attempt DESC LIMIT 1"
 
 
-def confirm(buyer: SignedIn, order_id: str, token: str = "tok_ok") -> Answer:
-    """Confirm an order with this token."""
-    return buyer.post(f"/orders/{order_id}/confirm", {"payment": {"method": "card", "token": token}})
+def confirm(buyer: SignedIn, order_id: str, method: str = "tok_ok") -> Answer:
+    """Confirm an order with this token of the provider's."""
+    return buyer.post(f"/orders/{order_id}/confirm", {"payment": {"method": "card", "token": method}})
 
 
 def latest_payment_id(order_id: str) -> UUID:
@@ -50,9 +50,9 @@ def hear_outcome(order_id: str) -> None:
         take_back_order(order_id=UUID(order_id), payment_id=payment_id, code=code)
 
 
-def pay(buyer: SignedIn, order_id: str, token: str = "tok_ok") -> None:
+def pay(buyer: SignedIn, order_id: str, method: str = "tok_ok") -> None:
     """Confirm an order, and let the provider and then the order hear of it."""
-    assert confirm(buyer, order_id, token).status == 200
+    assert confirm(buyer, order_id, method).status == 200
     ask_provider(order_id)
     hear_outcome(order_id)
 

@@ -225,7 +225,7 @@ def product_out(row: Mapping[str, Any], caller_id: UUID | None) -> ProductOut:
         published=None if row["published_id"] is None else moment_of(row["published_id"]),
         created=row["created"],
         updated=row["updated"],
-        allowed_actions=_allowed(row["state"]) if own else [],
+        allowed_actions=allowed_to_seller(row["state"]) if own else [],
         stock=StockOut(on_hand=row["on_hand"], reserved=row["reserved"]) if own else UNSET,
     )
 
@@ -235,5 +235,6 @@ def etag_of(row: Mapping[str, Any]) -> str:
     return f"{row['version']}.{row['stock_version']}"
 
 
-def _allowed(state: str) -> list[str]:
+def allowed_to_seller(state: str) -> list[str]:
+    """What a seller may do with their product in this state."""
     return ["edit", *events_allowed(ProductMachine, state, "seller"), "delete"]

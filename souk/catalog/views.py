@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from souk.accounts.authentication import signed_in, signed_in_staff
 from souk.accounts.models import User
-from souk.catalog.models import Product, Tag
+from souk.catalog.models import Product, Tag, show_product, suggest_tags
 from souk.catalog.operations.counting import correct_stock
 from souk.catalog.operations.selling import (
     activate_product,
@@ -184,12 +184,12 @@ class Tags(Door):
     def get(self, request: Request) -> HttpResponse:
         asked = query_of(TagQuery, request)
         limit = asked.limit or (SUGGESTIONS if asked.sort == "used" else 20)
-        tags = Tag.objects.beginning(asked.prefix)
         if asked.sort == "used":
             if asked.cursor is not None:
                 raise BadCursor
-            found = tags.most_used_first().shown()[:limit]
-            return answer(TagsOut(results=[TagOut(**row) for row in found], next=None))
+            suggested = suggest_tags(asked.prefix, limit)
+            return answer(TagsOut(results=[TagOut(**row) for row in suggested], next=None))
+        tags = Tag.objects.beginning(asked.prefix)
         if asked.cursor is not None:
             tags = tags.filter(name__gt=decode_cursor("tags", asked.cursor, _cursor_name))
         rows = list(tags.order_by("name").shown()[: limit + 1])
@@ -268,7 +268,7 @@ def _require_version(request: Request, row: dict[str, Any], *, with_stock: bool 
 
 
 def _shown(product_id: UUID, caller_id: UUID | None) -> dict[str, Any]:
-    row: dict[str, Any] | None = Product.objects.visible_to(caller_id).filter(pk=product_id).shown().first()
+    row = show_product(product_id, caller_id)
     if row is None:
         raise NotFound
     return row

@@ -32,7 +32,7 @@ WITH before AS (
       FROM changed
 )
 INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
-SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text),
+SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text) || %(data)s::jsonb,
        %(actor)s, {audience}
   FROM changed
 RETURNING subject_id
@@ -254,12 +254,14 @@ def change_state_of_many(
     actor: Actor,
     event_type: str,
     audience_sql: str,
+    data: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> list[UUID]:
     """The guarded bulk form of `change_state`, for rows that the caller has locked; returns the ids that changed.
 
     Rows in another state than the machine allows for the event are passed over. `audience_sql` is an expression over
-    the changed row (`changed.id`, ...) that gives the event's audience. `values` are further columns to set.
+    the changed row (`changed.id`, ...) that gives the event's audience. `data` is what the event tells beside the state;
+    `values` are further columns to set.
     """
     (target,) = set(transitions_of(model.machine)[event].values())
     sql = CHANGE_MANY.format(
@@ -275,6 +277,7 @@ def change_state_of_many(
         "type": model.subject_type,
         "event": event,
         "event_type": event_type,
+        "data": _json(data or {}),
         "actor": str(actor),
     }
     with connection.cursor() as cursor:

@@ -1,17 +1,90 @@
-"""The query of the product list."""
+"""The queries of the product lists, and their rows as answers."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 
-from souk.kit.parsing import Page
+from souk.catalog.machine import ACTIVE
+from souk.catalog.serializers import ProductOut, SellerOut, StockOut, allowed_to_seller
+from souk.kit.entity import moment_of
+from souk.kit.money import CURRENCIES, Amount, Money
+from souk.kit.parsing import Page, Shape
+from souk.kit.problem import MalformedRequest
+
+MOST_TERMS = 10
+TERM = re.compile(r"\w+(?:[-'’./@:&+]\w+)*")
 
 
 class ProductQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What `GET /products` can be asked for."""
 
+    q: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
+    tag: Annotated[list[Annotated[str, msgspec.Meta(max_length=50)]], msgspec.Meta(max_length=20)] = []
     seller: UUID | None = None
+    available: Literal[True] | None = None
+    min_price: Amount | None = None
+    max_price: Amount | None = None
+    currency: Annotated[str, msgspec.Meta(max_length=3)] | None = None
     id: Annotated[list[UUID], msgspec.Meta(max_length=100)] = []
+    sort: Literal["newest", "relevance"] = "newest"
+
+    def words(self) -> str | None:
+        """What is searched for; None when nothing is (a blank `q` searches for nothing). Raises MalformedRequest."""
+        if self.q is None or not self.q.strip():
+            return None
+        terms = [term for term in TERM.findall(self.q) if term.lower() != "or"]
+        if len(terms) > MOST_TERMS:
+            raise _refused("q", f"At most {MOST_TERMS} terms, please.")
+        return self.q
+
+    def checked(self) -> ProductQuery:
+        """Itself, when its parts go together. Raises MalformedRequest."""
+        if self.currency is None and (self.min_price is not None or self.max_price is not None):
+            raise _refused("currency", "A price is in a currency.")
+        if self.currency is not None and self.currency not in CURRENCIES:
+            raise _refused("currency", "There is no such currency in ISO 4217.")
+        return self
+
+
+def _refused(parameter: str, detail: str) -> MalformedRequest:
+    error = {"parameter": parameter, "code": "invalid", "detail": detail}
+    return MalformedRequest("Some query parameters are not acceptable.", errors=[error])
+
+
+class FoundOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A page of products that were searched for.
+
+    `did_you_mean` is a spelling that matches when the one that was asked does not; `results` are of it then.
+    """
+
+    results: list[ProductOut]
+    next: str | None
+    did_you_mean: str | None
+
+
+def listed_out(row: Sequence[Any], caller_id: UUID | None) -> ProductOut:
+    """A row of `souk.search.operations`, whose columns `LISTED` names."""
+    (product_id, seller_id, username, display_name, title, description, amount, currency) = row[:8]
+    (images, published_id, made, updated, on_hand, reserved, tags) = row[8:15]
+    own = seller_id == caller_id
+    return ProductOut(
+        id=product_id,
+        seller=SellerOut(id=seller_id, username=username, display_name=display_name),
+        title=title,
+        description=description,
+        price=Money(amount=amount, currency=currency),
+        available=on_hand - reserved,
+        state=ACTIVE,
+        tags=tags,
+        images=msgspec.json.decode(images),
+        published=moment_of(published_id),
+        created=made,
+        updated=updated,
+        allowed_actions=allowed_to_seller(ACTIVE) if own else [],
+        stock=StockOut(on_hand=on_hand, reserved=reserved) if own else msgspec.UNSET,
+    )

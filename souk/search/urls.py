@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from django.urls import path
+
 from souk.search import views
 
 ProductList = views.Products
+
+urlpatterns = [
+    path("users/<uuid:user_id>/products", views.ProductsOfUser.as_view()),
+]

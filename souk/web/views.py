@@ -8,11 +8,14 @@ from ipaddress import ip_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views import View
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
 
 from souk.kit.door import answer
 from souk.kit.problem import Forbidden
+from souk.web.gauges import ShopGauges
 from souk.web.health import health
+
+REGISTRY.register(ShopGauges())
 
 
 class Live(View):

@@ -17,6 +17,7 @@ from souk.accounts.operations import create_user, lock_user
 from tests.callers import PASSWORD, Answer, Api, SignedIn
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+HOOK = {"url": "https://shop.example/hook"}
 numbers = count()
 
 
@@ -44,6 +45,9 @@ class World:
 
     def sale(self) -> str:
         return str(self.other.order((self.owner.offer(), 1)).body["id"])
+
+    def webhook(self) -> str:
+        return str(self.owner.post("/webhooks", HOOK).body["id"])
 
     def tag(self) -> str:
         return str(self.staff.post("/tags", {"name": f"tag-{next(numbers)}"}).body["name"])
@@ -177,6 +181,21 @@ ROWS = [
     everybody("machines", "GET", 200),
     everybody("machines/<str:name>", "GET", 200, path="/machines/order"),
     signed_in("events", "GET", 200),
+    signed_in("webhooks", "GET", 200),
+    signed_in("webhooks", "POST", 201, body=HOOK),
+    own("webhooks/<uuid:webhook_id>", "GET", 200, path=lambda w: f"/webhooks/{w.webhook()}"),
+    own("webhooks/<uuid:webhook_id>", "PATCH", 200, path=lambda w: f"/webhooks/{w.webhook()}", body={}),
+    own("webhooks/<uuid:webhook_id>", "DELETE", 204, path=lambda w: f"/webhooks/{w.webhook()}"),
+    own("webhooks/<uuid:webhook_id>/rotate", "POST", 200, path=lambda w: f"/webhooks/{w.webhook()}/rotate"),
+    own("webhooks/<uuid:webhook_id>/test", "POST", 202, path=lambda w: f"/webhooks/{w.webhook()}/test"),
+    own(
+        "webhooks/<uuid:webhook_id>/replay",
+        "POST",
+        202,
+        path=lambda w: f"/webhooks/{w.webhook()}/replay",
+        body={"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"},
+    ),
+    own("webhooks/<uuid:webhook_id>/deliveries", "GET", 200, path=lambda w: f"/webhooks/{w.webhook()}/deliveries"),
     everybody("//health/live", "GET", 200, tokens=False),
     everybody("//health/ready", "GET", 200, tokens=False),
     everybody("//metrics", "GET", 200, tokens=False),
@@ -208,19 +227,19 @@ def test_every_route_has_a_row_that_says_who_may_use_it() -> None:
 
 @pytest.fixture
 def world(anonymous: Api) -> World:
-    for name in ("locked", "deleted", "changed", "owner", "stranger", "other"):
+    for name in ("locked", "leaver", "changed", "owner", "stranger", "other"):
         SignedIn.register(name)
     staff = create_user(username="staff", password=PASSWORD, is_staff=True)
     by_name = {
         name: SignedIn.sign_in(name, Api().get("/users", username=name).body["results"][0]["id"])
-        for name in ("locked", "deleted", "changed", "owner", "stranger", "other", "staff")
+        for name in ("locked", "leaver", "changed", "owner", "stranger", "other", "staff")
     }
     assert by_name["staff"].id == str(staff.pk)
     lock_user(username="locked")
-    assert by_name["deleted"].post("/me/delete", {"password": PASSWORD}).status == 204
+    assert by_name["leaver"].post("/me/delete", {"password": PASSWORD}).status == 204
     change = {"current_password": PASSWORD, "new_password": "another horse battery"}
     assert by_name["changed"].post("/me/password", change).status == 204
-    dead = [by_name[name] for name in ("locked", "deleted", "changed")]
+    dead = [by_name[name] for name in ("locked", "leaver", "changed")]
     return World(by_name["owner"], by_name["stranger"], by_name["staff"], by_name["other"], dead)
 
 

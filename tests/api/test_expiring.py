@@ -64,8 +64,12 @@ def test_the_end_of_an_order_is_told_to_its_buyer_and_to_every_seller(
     order = buyer.order((seller.offer(), 1), (seller.offer(), 1), (other_seller.offer(), 1)).body
     let_deadline_pass(order["id"])
     assert expire_due_orders() == 1
-    ((audience,),) = rows_of("SELECT audience::text[] FROM eventlog_event WHERE type = 'order.not_confirmed'")
+    ((audience, state, reason),) = rows_of(
+        "SELECT audience::text[], data->>'state', data->>'reason' FROM eventlog_event"
+        " WHERE type = 'order.not_confirmed'"
+    )
     assert sorted(audience) == sorted([buyer.id, seller.id, other_seller.id])
+    assert (state, reason) == ("NOT_CONFIRMED", "expired")
 
 
 def test_an_expired_order_says_expired_to_every_later_wish(seller: SignedIn, buyer: SignedIn) -> None:

@@ -20,9 +20,7 @@ def place(buyer: SignedIn, product: dict[str, Any], quantity: int = 1, *, key: s
     return buyer.post("/orders", {"lines": lines}, headers={"Idempotency-Key": key})
 
 
-def test_the_same_request_again_gives_the_same_answer_and_no_second_effect(
-    seller: SignedIn, buyer: SignedIn
-) -> None:
+def test_the_same_request_again_gives_the_same_answer_and_no_second_effect(seller: SignedIn, buyer: SignedIn) -> None:
     mug = seller.offer(stock=5)
     first = place(buyer, mug, 2)
     assert first.status == 201
@@ -63,9 +61,7 @@ def test_the_key_is_the_same_quoted_and_bare_and_other_keys_are_other_requests(
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, f'"{"x" * 256}"', "a\0b", "ä"])
-def test_a_key_that_is_none_is_refused_before_anything_happens(
-    seller: SignedIn, buyer: SignedIn, key: str
-) -> None:
+def test_a_key_that_is_none_is_refused_before_anything_happens(seller: SignedIn, buyer: SignedIn, key: str) -> None:
     mug = seller.offer()
     before = checksums()
     refused = place(buyer, mug, key=key)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+from collections.abc import Callable
 
+import pytest
 from django.apps import apps
 
-from tests.books import rows_of
+from souk.orders.operations import expire_due_orders
+from tests.books import let_deadline_pass, rows_of
+from tests.callers import SignedIn
+from tests.paying import ask_provider, confirm, hear_outcome
+from tests.rivals import in_background, rival, wait_for_waiting
 from tests.sources import SOUK, modules, nodes, place
 
 FOREIGN_KEYS = """
@@ -101,3 +107,32 @@ def test_nothing_in_a_migration_makes_a_deferred_key_after_the_last_mending() ->
         if model.__module__.startswith("souk.") and any(field.many_to_one for field in model._meta.get_fields())
     }
     assert with_keys - mended == set()
+
+
+@pytest.mark.parametrize("verb", ["place", "cancel", "accept", "expire"])
+def test_stock_is_locked_by_rising_ids_whatever_the_order_of_the_lines(
+    seller: SignedIn, buyer: SignedIn, verb: str
+) -> None:
+    low, middle, high = sorted((seller.offer() for _ in range(3)), key=lambda product: str(product["id"]))
+    order_id = buyer.order((high, 1), (low, 1), (middle, 1)).body["id"]
+    if verb == "accept":
+        assert confirm(buyer, order_id).status == 200
+        ask_provider(order_id)
+    elif verb == "expire":
+        let_deadline_pass(order_id)
+    verbs: dict[str, Callable[[], object]] = {
+        "place": lambda: buyer.order((middle, 1), (high, 1), (low, 1)).status,
+        "cancel": lambda: buyer.post(f"/orders/{order_id}/cancel").status,
+        "accept": lambda: hear_outcome(order_id),
+        "expire": expire_due_orders,
+    }
+    with rival() as holder:
+        holder.execute("SELECT 1 FROM stock_stock WHERE product_id = %s FOR NO KEY UPDATE", [middle["id"]])
+        with in_background(verbs[verb]) as waiting:
+            wait_for_waiting()
+            with rival() as looker:
+                looker.execute("SELECT product_id::text FROM stock_stock FOR NO KEY UPDATE SKIP LOCKED")
+                free = looker.fetchall()
+            holder.connection.rollback()
+            assert waiting.result() == {"place": 201, "cancel": 200, "accept": None, "expire": 1}[verb]
+    assert free == [(high["id"],)]

@@ -15,6 +15,20 @@ from tests.callers import Answer, SignedIn
 HISTORY = "SELECT source, target, event, actor FROM eventlog_transition WHERE subject_id = %s ORDER BY sequence"
 
 
+def line_of(
+    product: dict[str, Any], seller: SignedIn, *, quantity: int, unit_price: int, line_total: int
+) -> dict[str, Any]:
+    """A line as the wire shows it."""
+    return {
+        "product_id": product["id"],
+        "seller": {"id": seller.id, "username": seller.username, "display_name": ""},
+        "title": product["title"],
+        "unit_price": {"amount": unit_price, "currency": "EUR"},
+        "quantity": quantity,
+        "line_total": {"amount": line_total, "currency": "EUR"},
+    }
+
+
 def test_an_order_over_several_sellers_holds_every_line(
     seller: SignedIn, other_seller: SignedIn, buyer: SignedIn
 ) -> None:
@@ -27,22 +41,8 @@ def test_an_order_over_several_sellers_holds_every_line(
         "id": order["id"],
         "state": "PENDING_CONFIRMATION",
         "lines": [
-            {
-                "product_id": mug["id"],
-                "seller": {"id": seller.id, "username": "seller", "display_name": ""},
-                "title": "Mug",
-                "unit_price": {"amount": 700, "currency": "EUR"},
-                "quantity": 2,
-                "line_total": {"amount": 1400, "currency": "EUR"},
-            },
-            {
-                "product_id": lamp["id"],
-                "seller": {"id": other_seller.id, "username": "other-seller", "display_name": ""},
-                "title": "Lamp",
-                "unit_price": {"amount": 4999, "currency": "EUR"},
-                "quantity": 1,
-                "line_total": {"amount": 4999, "currency": "EUR"},
-            },
+            line_of(mug, seller, quantity=2, unit_price=700, line_total=1400),
+            line_of(lamp, other_seller, quantity=1, unit_price=4999, line_total=4999),
         ],
         "total": {"amount": 6399, "currency": "EUR"},
         "expires_at": order["expires_at"],

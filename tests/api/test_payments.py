@@ -116,6 +116,9 @@ def test_declined_past_the_deadline_an_order_is_over_and_its_stock_is_back(selle
     assert shown["payment"] == {"state": "DECLINED", "attempts": 1, "decline_code": "card_declined"}
     assert stock_of(mug) == (2, 0)
     assert events_of(order_id) == ["order.placed", "order.confirmed", "order.not_confirmed"]
+    assert rows_of("SELECT data FROM eventlog_event WHERE type = 'order.not_confirmed'") == [
+        ('{"state": "NOT_CONFIRMED", "reason": "payment_declined", "decline_code": "card_declined"}',)
+    ]
     assert events_of(mug["id"]) == ["product.created", "product.sold_out", "product.back_in_stock"]
 
 

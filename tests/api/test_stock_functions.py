@@ -67,7 +67,9 @@ def settled() -> Any:
     return end
 
 
-def test_holding_raises_reserved_and_returns_nothing_short(mug: dict[str, Any], lamp: dict[str, Any], settled: Any) -> None:
+def test_holding_raises_reserved_and_returns_nothing_short(
+    mug: dict[str, Any], lamp: dict[str, Any], settled: Any
+) -> None:
     order = uuid4()
     assert reserve(order, (lamp, 1), (mug, 4)) == []
     assert (stock_of(mug), stock_of(lamp)) == ((10, 4), (1, 1))
@@ -96,7 +98,9 @@ def test_a_product_that_is_closed_is_short_however_much_of_it_there_is(mug: dict
     assert checksums() == before
 
 
-def test_due_holds_count_as_available_whoever_left_them(mug: dict[str, Any], lamp: dict[str, Any], settled: Any) -> None:
+def test_due_holds_count_as_available_whoever_left_them(
+    mug: dict[str, Any], lamp: dict[str, Any], settled: Any
+) -> None:
     late, later, order = uuid4(), uuid4(), uuid4()
     assert reserve(late, (mug, 6), (lamp, 1), until=PAST) == []
     assert reserve(later, (mug, 10), until=PAST + timedelta(days=1)) == []

@@ -34,12 +34,12 @@ def test_what_nobody_can_use_any_more_goes_in_steps(seller: SignedIn) -> None:
     run("UPDATE oauth2_provider_accesstoken SET expires = clock_timestamp() - interval '31 days'")
     living = SignedIn.sign_in("seller", seller.id)
     assert counts() == (5, 5)
-    # Each step takes two of a kind: two refresh tokens, and the access tokens that they leave behind.
+    # Two refresh tokens at a time, each with its access token.
     assert purge_dead_tokens(limit=2) == 4
     assert counts() == (3, 3)
     assert purge_dead_tokens(limit=2) == 4
-    assert purge_dead_tokens(limit=2) == 0
     assert counts() == (1, 1)
+    assert purge_dead_tokens(limit=2) == 0
     assert living.get("/me").status == 200
     assert refresh(living.refresh_token) == 200
 
@@ -65,6 +65,19 @@ def test_used_and_forsaken_refresh_tokens_go_and_so_do_stray_access_tokens(selle
     assert counts() == (2, 2)
     assert forsaken.get("/me").status == 401
     assert rows_of("SELECT 1 FROM oauth2_provider_accesstoken WHERE source_refresh_token_id IS NOT NULL") == []
+
+
+def test_strays_are_found_among_those_that_are_kept_however_many_there_are(seller: SignedIn) -> None:
+    run(
+        "INSERT INTO oauth2_provider_accesstoken"
+        "       (token, token_checksum, user_id, expires, scope, resource, created, updated)"
+        " SELECT '', md5(n::text), %s, now() - interval '1 hour', 'souk', '[]', now(), now()"
+        "   FROM generate_series(1, 50) AS n",
+        seller.id,
+    )
+    run("UPDATE oauth2_provider_accesstoken SET expires = now() - interval '1 hour'")
+    assert [purge_dead_tokens(limit=1) for _ in range(4)] == [19, 20, 11, 0]
+    assert counts() == (1, 1)
 
 
 def test_a_row_that_somebody_holds_is_passed_over(seller: SignedIn) -> None:

@@ -3,73 +3,80 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.conf import settings
 from django.db import connection, transaction
 
 # The toolkit judges a refresh token by its access token: dead so long after that one expired. A used refresh token is
-# kept as long, since it is what tells a replay.
+# kept as long, since it is what tells a replay. `now()` and not the clock: an index can be searched by it alone.
+REFRESH_TOKENS = """
+    WITH dead AS (
+        SELECT r.id, r.access_token_id FROM {those} LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED
+    ), unlinked AS (
+        UPDATE oauth2_provider_accesstoken SET source_refresh_token_id = NULL
+         WHERE source_refresh_token_id IN (SELECT id FROM dead) AND id NOT IN (
+               SELECT access_token_id FROM dead WHERE access_token_id IS NOT NULL)
+    ), partners AS (
+        DELETE FROM oauth2_provider_accesstoken WHERE id IN (SELECT access_token_id FROM dead) RETURNING id
+    ), gone AS (
+        DELETE FROM oauth2_provider_refreshtoken WHERE id IN (SELECT id FROM dead) RETURNING id
+    )
+    SELECT (SELECT count(*) FROM partners) + (SELECT count(*) FROM gone)
+"""
+EXPIRED = """
+    WITH gone AS (
+        DELETE FROM {table} WHERE {key} IN (
+            SELECT {key} FROM {table} WHERE expires <= now() LIMIT %(limit)s FOR UPDATE SKIP LOCKED
+        ) RETURNING 1
+    )
+    SELECT count(*) FROM gone
+"""
 STEPS = (
-    """
-    WITH dead AS (
-        SELECT id FROM oauth2_provider_refreshtoken
-         WHERE revoked IS NOT NULL AND revoked <= clock_timestamp() - %(life)s
-         LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    ), unlinked AS (
-        UPDATE oauth2_provider_accesstoken SET source_refresh_token_id = NULL
-         WHERE source_refresh_token_id IN (SELECT id FROM dead)
-    )
-    DELETE FROM oauth2_provider_refreshtoken WHERE id IN (SELECT id FROM dead)
-    """,
-    """
-    WITH dead AS (
-        SELECT id FROM oauth2_provider_refreshtoken
-         WHERE revoked IS NULL AND access_token_id IS NULL LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    ), unlinked AS (
-        UPDATE oauth2_provider_accesstoken SET source_refresh_token_id = NULL
-         WHERE source_refresh_token_id IN (SELECT id FROM dead)
-    )
-    DELETE FROM oauth2_provider_refreshtoken WHERE id IN (SELECT id FROM dead)
-    """,
-    """
-    WITH dead AS (
-        SELECT r.id FROM oauth2_provider_accesstoken a
-          JOIN oauth2_provider_refreshtoken r ON r.access_token_id = a.id
-         WHERE a.expires <= clock_timestamp() - %(life)s
-         LIMIT %(limit)s FOR UPDATE OF r SKIP LOCKED
-    ), unlinked AS (
-        UPDATE oauth2_provider_accesstoken SET source_refresh_token_id = NULL
-         WHERE source_refresh_token_id IN (SELECT id FROM dead)
-    )
-    DELETE FROM oauth2_provider_refreshtoken WHERE id IN (SELECT id FROM dead)
-    """,
-    """
-    DELETE FROM oauth2_provider_accesstoken WHERE id IN (
-        SELECT a.id FROM oauth2_provider_accesstoken a
-         WHERE a.expires <= clock_timestamp()
-           AND NOT EXISTS (SELECT FROM oauth2_provider_refreshtoken r WHERE r.access_token_id = a.id)
-         LIMIT %(limit)s FOR UPDATE OF a SKIP LOCKED
-    )
-    """,
-    """
-    DELETE FROM oauth2_provider_grant WHERE id IN (
-        SELECT id FROM oauth2_provider_grant WHERE expires <= clock_timestamp() LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    )
-    """,
-    """
-    DELETE FROM accounts_mailedtoken WHERE checksum IN (
-        SELECT checksum FROM accounts_mailedtoken WHERE expires <= clock_timestamp()
-         LIMIT %(limit)s FOR UPDATE SKIP LOCKED
-    )
-    """,
+    REFRESH_TOKENS.format(
+        those="oauth2_provider_refreshtoken r WHERE r.revoked IS NOT NULL AND r.revoked <= now() - %(life)s"
+    ),
+    REFRESH_TOKENS.format(those="oauth2_provider_refreshtoken r WHERE r.revoked IS NULL AND r.access_token_id IS NULL"),
+    REFRESH_TOKENS.format(
+        those="oauth2_provider_accesstoken a JOIN oauth2_provider_refreshtoken r ON r.access_token_id = a.id"
+        " WHERE a.expires <= now() - %(life)s"
+    ),
+    EXPIRED.format(table="oauth2_provider_grant", key="id"),
+    EXPIRED.format(table="accounts_mailedtoken", key="checksum"),
 )
+# Expired access tokens without a refresh token are few, and hidden among many that still have one: so many are looked
+# at for each one of the limit, and the next call goes on where this one ended.
+LOOKED_AT = 20
+STRAYS = """
+    WITH looked AS (
+        SELECT id, expires FROM oauth2_provider_accesstoken
+         WHERE expires <= now() AND (expires, id) > (%(expires)s::timestamptz, %(id)s)
+         ORDER BY expires, id LIMIT %(window)s
+    ), strays AS MATERIALIZED (
+        SELECT id FROM looked
+         WHERE NOT EXISTS (SELECT FROM oauth2_provider_refreshtoken r WHERE r.access_token_id = looked.id)
+    ), gone AS (
+        DELETE FROM oauth2_provider_accesstoken WHERE id IN (
+            SELECT id FROM oauth2_provider_accesstoken WHERE id IN (SELECT id FROM strays) FOR UPDATE SKIP LOCKED
+        ) RETURNING 1
+    )
+    SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM looked), expires::text, id
+      FROM looked ORDER BY looked.expires DESC, looked.id DESC LIMIT 1
+"""
+BEGINNING = ("-infinity", 0)
+
+
+class Walk:
+    """Where this process will look for stray access tokens next."""
+
+    after: ClassVar[tuple[str, int]] = BEGINNING
 
 
 def purge_dead_tokens(*, limit: int = 1000) -> int:
-    """Delete up to `limit` dead rows of each kind, each kind in a transaction of its own; returns how many went.
+    """Delete up to `limit` dead tokens of each kind, with their partners; returns how many rows went.
 
-    Call it again while it returns `limit` or more. For the clock; must not run inside a transaction.
+    Each kind goes in a transaction of its own. Call it again while it returns `limit` or more. For the clock; must not
+    run inside a transaction.
     """
     life = timedelta(seconds=settings.REFRESH_TOKEN_SECONDS)
     parameters: dict[str, Any] = {"life": life, "limit": limit}
@@ -77,5 +84,15 @@ def purge_dead_tokens(*, limit: int = 1000) -> int:
     for step in STEPS:
         with transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(step, parameters)
-            gone += cursor.rowcount
+            gone += cursor.fetchone()[0]
+    return gone + _purge_strays(limit * LOOKED_AT)
+
+
+def _purge_strays(window: int) -> int:
+    expires, last_id = Walk.after
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(STRAYS, {"expires": expires, "id": last_id, "window": window})
+        row: tuple[int, int, str, int] = cursor.fetchone() or (0, 0, *BEGINNING)
+    gone, looked, expires, last_id = row
+    Walk.after = (expires, last_id) if looked == window else BEGINNING
     return gone

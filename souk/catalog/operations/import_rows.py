@@ -109,7 +109,29 @@ def change_contents(cursor: CursorWrapper, rows: Sequence[Row], at: datetime) ->
     """Write title, description, price and tags of products that the caller has locked, as one edit each."""
     if not rows:
         return
-    ids = [row.product_id for row in rows]
+    _replace_tags(cursor, rows, at)
+    cursor.execute(
+        """
+        UPDATE catalog_product p
+           SET title = c.title, description = c.description, price_amount = c.amount, price_currency = c.currency,
+               version = p.version + 1, updated = %s
+          FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::text[])
+               AS c (id, title, description, amount, currency)
+         WHERE p.id = c.id
+        """,
+        [
+            at,
+            [row.product_id for row in rows],
+            [row.title for row in rows],
+            [row.description for row in rows],
+            [row.amount for row in rows],
+            [row.currency for row in rows],
+        ],
+    )
+
+
+def _replace_tags(cursor: CursorWrapper, rows: Sequence[Row], at: datetime) -> None:
+    """Take off the tags that a line does not name any more, and put on those that it names now."""
     cursor.execute(
         """
         WITH worn AS (SELECT * FROM unnest(%(owners)s::uuid[], %(tags)s::uuid[]) AS w (product_id, tag_id)),
@@ -125,27 +147,9 @@ def change_contents(cursor: CursorWrapper, rows: Sequence[Row], at: datetime) ->
         {
             "owners": [row.product_id for row in rows for _ in row.tag_ids],
             "tags": [tag_id for row in rows for tag_id in row.tag_ids],
-            "ids": ids,
+            "ids": [row.product_id for row in rows],
             "at": at,
         },
-    )
-    cursor.execute(
-        """
-        UPDATE catalog_product p
-           SET title = c.title, description = c.description, price_amount = c.amount, price_currency = c.currency,
-               version = p.version + 1, updated = %s
-          FROM unnest(%s::uuid[], %s::text[], %s::text[], %s::bigint[], %s::text[])
-               AS c (id, title, description, amount, currency)
-         WHERE p.id = c.id
-        """,
-        [
-            at,
-            ids,
-            [row.title for row in rows],
-            [row.description for row in rows],
-            [row.amount for row in rows],
-            [row.currency for row in rows],
-        ],
     )
 
 

@@ -60,6 +60,7 @@ def expire_due_orders(*, limit: int = AT_ONCE) -> int:
         actor=SYSTEM,
         event_type="order.not_confirmed",
         audience_sql=AUDIENCE,
+        data={"reason": "expired"},
         reason="expired",
         closed_at=database_now(),
     )

@@ -4,15 +4,16 @@ from django.db import migrations
 
 ASKED = """
 -- What was asked, as one tsquery over the documents: words, tags, seller and steps of price. NULL asks for everything;
--- `nothing` says that no product can match (unknown tags, a question without words).
+-- `nothing` says that no product can match (unknown tags, a question without words). `any_query` is content with one of
+-- several plain words.
 CREATE FUNCTION asked_query(
     p_words text, p_tags text[], p_seller uuid, p_currency text, p_least bigint, p_most bigint,
-    OUT query tsquery, OUT nothing boolean
+    OUT query tsquery, OUT any_query tsquery, OUT nothing boolean
 ) LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    tags tsquery;
+    filter tsquery;
     known integer;
-    step integer;
+    words tsquery;
 BEGIN
     nothing := false;
     IF p_words IS NOT NULL THEN
@@ -21,19 +22,28 @@ BEGIN
             query := websearch_to_tsquery('souk_text', p_words);
         END IF;
         nothing := numnode(query) = 0;
+        words := query;
     END IF;
     IF cardinality(p_tags) > 0 THEN
-        SELECT count(*), string_agg(quote_literal('#t:' || id), ' & ')::tsquery INTO known, tags
+        SELECT count(*), string_agg(quote_literal('#t:' || id), ' & ')::tsquery INTO known, filter
           FROM catalog_tag WHERE name = ANY (p_tags) AND deleted IS NULL;
         nothing := nothing OR known < cardinality(p_tags);
-        query := coalesce(query && tags, tags);
+        query := coalesce(query && filter, filter);
     END IF;
     IF p_seller IS NOT NULL THEN
-        query := coalesce(query && quote_literal('#s:' || p_seller)::tsquery, quote_literal('#s:' || p_seller)::tsquery);
+        filter := quote_literal('#s:' || p_seller)::tsquery;
+        query := coalesce(query && filter, filter);
     END IF;
     IF NOT nothing AND (p_least > 0 OR p_most IS NOT NULL) THEN
-        query := coalesce(query && price_query(p_currency, coalesce(p_least, 0), coalesce(p_most, 1000000000000)),
-                          price_query(p_currency, coalesce(p_least, 0), coalesce(p_most, 1000000000000)));
+        filter := price_query(p_currency, coalesce(p_least, 0), coalesce(p_most, 1000000000000));
+        query := coalesce(query && filter, filter);
+    END IF;
+    -- Plain words (no phrase, no or, no not) may also be asked for singly; lexemes of words hold no blanks.
+    any_query := query;
+    IF words::text LIKE '% & %' AND words::text !~ ' [|<]|!' THEN
+        filter := replace(words::text, ' & ', ' | ')::tsquery;
+        any_query := CASE WHEN query = words THEN filter
+                          ELSE filter && substr(query::text, length(words::text) + 4)::tsquery END;
     END IF;
 END $$;
 
@@ -199,7 +209,8 @@ BEGIN
     keys := '{{}}';
     edge := p_edge;
     LOOP
-        SELECT max(s.published_id) INTO newest FROM search_product s WHERE s.published_id < edge;
+        SELECT s.published_id INTO newest FROM search_product s WHERE s.published_id < edge
+         ORDER BY s.published_id DESC LIMIT 1;
         IF newest IS NULL THEN
             edge := NULL;
             RETURN;
@@ -230,13 +241,71 @@ BEGIN
 END $$;
 """
 
+BEST = f"""
+-- How well documents fit words: the sum over the words of how rare each is (as BM25 has it, by the column's statistics)
+-- times how often and where the document has it (title 1, tags 0.4, description 0.3, long texts damped); a tenth for
+-- having it at all.
+CREATE FUNCTION rate_products(p_words text, p_ids uuid[])
+RETURNS TABLE (product_id uuid, published_id uuid, score float8)
+LANGUAGE plpgsql VOLATILE AS $$
+#variable_conflict use_column
+DECLARE
+    products double precision := greatest((SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass), 1);
+    lexemes text[] := tsvector_to_array(to_tsvector('souk_question', p_words));
+    terms tsquery[];
+    weights float8[];
+BEGIN
+    IF cardinality(lexemes) = 0 THEN
+        lexemes := tsvector_to_array(to_tsvector('souk_text', p_words));
+    END IF;
+    SELECT array_agg(term), array_agg(ln(1 + (greatest(products - expected, 0) + 0.5) / (expected + 0.5)))
+      INTO terms, weights
+      FROM unnest(lexemes) AS lexeme, LATERAL (SELECT quote_literal(lexeme)::tsquery AS term) t,
+           LATERAL (SELECT expected_matches(term) AS expected) e;
+    RETURN QUERY
+    SELECT s.product_id, s.published_id, (
+               SELECT sum(weight * (ts_rank('{{0.3, 0.3, 0.4, 1}}', s.document, term, 1)
+                                    + CASE WHEN s.document @@ term THEN 0.1 ELSE 0 END))
+                 FROM unnest(terms, weights) AS t (term, weight))
+      FROM search_product s WHERE s.product_id = ANY (p_ids);
+END $$;
+
+-- The best matching products after a place (score, published_id). Only the newest p_candidates that match are rated:
+-- first those that have every word, then, when they are few, those that have one of them.
+CREATE FUNCTION find_best(
+    p_words text, p_query tsquery, p_any tsquery, p_score float8, p_before uuid, p_limit integer, {FILTERS},
+    p_candidates integer, p_budget interval, OUT ids uuid[], OUT scores float8[], OUT following uuid
+) LANGUAGE plpgsql VOLATILE AS $$
+DECLARE
+    candidates uuid[];
+    keys uuid[];
+BEGIN
+    SELECT f.ids INTO candidates
+      FROM find_newest(p_query, NULL, p_candidates, p_currency, p_least, p_most, p_available, p_budget) f;
+    IF cardinality(candidates) < p_candidates AND p_any <> p_query THEN
+        SELECT candidates || f.ids INTO candidates
+          FROM find_newest(p_any, NULL, p_candidates, p_currency, p_least, p_most, p_available, p_budget) f;
+    END IF;
+    SELECT coalesce(array_agg(r.product_id), '{{}}'), array_agg(r.published_id), array_agg(r.score)
+      INTO ids, keys, scores
+      FROM (SELECT * FROM rate_products(p_words, candidates) c
+             WHERE p_before IS NULL OR (c.score, c.published_id) < (p_score, p_before)
+             ORDER BY c.score DESC, c.published_id DESC LIMIT p_limit + 1) r;
+    IF cardinality(ids) > p_limit THEN
+        ids := ids[:p_limit];
+        following := keys[p_limit];
+    END IF;
+END $$
+"""
+
 UNDO = """
-DROP FUNCTION find_newest, look_up_by_spans, look_up_newest, walk_newest, first_uuid, expected_products,
-    expected_matches, price_query, asked_query
+DROP FUNCTION IF EXISTS
+    find_best, rate_products, find_newest, look_up_by_spans, look_up_newest, walk_newest, first_uuid,
+    expected_products, expected_matches, price_query, asked_query
 """
 
 
 class Migration(migrations.Migration):
     dependencies = [("search", "0002_keep_documents")]
 
-    operations = [migrations.RunSQL([ASKED, STEPS, SPANS, FIND], UNDO)]
+    operations = [migrations.RunSQL([ASKED, STEPS, SPANS, FIND, BEST], UNDO)]

@@ -37,7 +37,7 @@ WITH upto AS (
       JOIN webhooks_webhook w ON w.owner_id = ANY(e.audience)
       JOIN accounts_user u ON u.id = w.owner_id
      WHERE e.position > %(position)s AND e.position <= (SELECT position FROM upto)
-       AND w.state = 'ENABLED' AND w.deleted IS NULL AND e.created >= w.created
+       AND w.state = 'ENABLED' AND w.deleted IS NULL AND e.created >= w.hears_since
        AND u.is_active AND u.deleted IS NULL
        AND (cardinality(w.types) = 0 OR e.type = ANY(w.types))
      ORDER BY e.position

@@ -62,6 +62,7 @@ def register_webhook(*, owner: User, url: str, types: Sequence[str], description
         description=description,
         secret=seal(secret, purpose=PURPOSE),
         state=ENABLED,
+        hears_since=now,
         created=now,
         updated=now,
     )
@@ -100,7 +101,8 @@ def change_webhook(
         change_state(webhook, "disable", actor=actor, at=now, disabled_reason="owner")
         fail_pending(webhook.pk)
     elif state == ENABLED and webhook.state == DISABLED:
-        change_state(webhook, "enable", actor=actor, at=now, disabled_reason=None, failing_since=None)
+        fresh: dict[str, Any] = {"disabled_reason": None, "failing_since": None, "hears_since": now}
+        change_state(webhook, "enable", actor=actor, at=now, **fresh)
     return webhook
 
 

@@ -1,0 +1,1 @@
+"""What is asked of the search table. Every verb here reads; triggers write."""

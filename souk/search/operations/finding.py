@@ -1,0 +1,176 @@
+"""Finding products: newest first or best first, in one statement each.
+
+The statements are prepared with a generic plan on purpose: what depends on the words is decided inside the SQL
+functions (`find_newest`), by the planner's own expectation, and not by which plan happens to be kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import isfinite
+from typing import Any
+from uuid import UUID
+
+from souk.kit.postgresql.prepared import prepared_rows
+
+Row = Sequence[Any]
+BUDGET = "25 ms"
+CANDIDATES = 1500
+LISTED = """
+    p.id, p.seller_id, u.username, u.display_name, p.title, p.description, p.price_amount, p.price_currency,
+    p.images, p.published_id, p.created, p.updated, s.on_hand, s.reserved,
+    ARRAY(SELECT t.name FROM catalog_tag t WHERE t.id = ANY (d.tag_ids) AND t.deleted IS NULL ORDER BY t.name)
+"""
+# Everything, newest first. The list that everybody sees first needs no function.
+NEWEST = f"""
+    SELECT {LISTED}
+      FROM (SELECT product_id, published_id, seller_id, tag_ids FROM search_product
+             WHERE published_id < %(before)s ORDER BY published_id DESC) d
+      JOIN catalog_product p ON p.id = d.product_id
+      JOIN accounts_user u ON u.id = d.seller_id AND u.is_active AND u.deleted IS NULL
+      JOIN stock_stock s ON s.product_id = d.product_id
+     ORDER BY d.published_id DESC
+     LIMIT %(limit)s + 1
+"""  # noqa: S608  # made of this module's constants
+ASKED = "asked_query(%(words)s, %(tags)s::text[], %(seller)s, %(currency)s, %(least)s, %(most)s) AS asked"
+FILTERS = "%(currency)s, %(least)s, %(most)s, %(available)s::boolean"
+JOINED = """
+      LEFT JOIN LATERAL unnest(found.ids) WITH ORDINALITY AS hit (id, place) ON true
+      LEFT JOIN search_product d ON d.product_id = hit.id
+      LEFT JOIN catalog_product p ON p.id = hit.id
+      LEFT JOIN accounts_user u ON u.id = p.seller_id
+      LEFT JOIN stock_stock s ON s.product_id = hit.id
+     WHERE NOT asked.nothing
+     ORDER BY hit.place
+"""
+FOUND = f"""
+    SELECT found.following, {LISTED}
+      FROM {ASKED} CROSS JOIN LATERAL
+           find_newest(asked.query, %(before)s, %(limit)s, {FILTERS}, %(budget)s::interval) AS found
+      {JOINED}
+"""  # noqa: S608  # made of this module's constants
+BEST = f"""
+    SELECT found.following, {LISTED}, found.scores[hit.place]
+      FROM {ASKED} CROSS JOIN LATERAL
+           find_best(%(words)s, asked.query, asked.any_query, %(score)s::float8, %(before)s, %(limit)s, {FILTERS},
+                     %(candidates)s, %(budget)s::interval) AS found
+      {JOINED}
+"""  # noqa: S608  # made of this module's constants
+NAMED = f"""
+    SELECT {LISTED}
+      FROM {ASKED} CROSS JOIN search_product d
+      JOIN catalog_product p ON p.id = d.product_id
+      JOIN accounts_user u ON u.id = d.seller_id AND u.is_active AND u.deleted IS NULL
+      JOIN stock_stock s ON s.product_id = d.product_id
+     WHERE d.product_id = ANY (%(ids)s::uuid[]) AND NOT asked.nothing
+       AND (asked.query IS NULL OR d.document @@ asked.query)
+       AND (%(currency)s::text IS NULL OR d.price_currency = %(currency)s)
+       AND (%(least)s::bigint IS NULL OR d.price_amount >= %(least)s)
+       AND (%(most)s::bigint IS NULL OR d.price_amount <= %(most)s)
+       AND (NOT %(available)s::boolean OR s.on_hand > s.reserved)
+       AND d.published_id < %(before)s
+     ORDER BY d.published_id DESC
+     LIMIT %(limit)s + 1
+"""  # noqa: S608  # made of this module's constants
+LAST = UUID(int=2**128 - 1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """What products are asked for. Prices are in minor units of `currency`; everything given must hold."""
+
+    words: str | None = None
+    tags: tuple[str, ...] = ()
+    seller: UUID | None = None
+    currency: str | None = None
+    least: int | None = None
+    most: int | None = None
+    available: bool = False
+    ids: tuple[UUID, ...] = ()
+
+    @property
+    def anything(self) -> bool:
+        """Whether every product will do."""
+        return self == Wish()
+
+    def saying(self, words: str) -> Wish:
+        """The same with other words."""
+        return replace(self, words=words)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Rows of `LISTED`, and the published_id below which to go on (None: nothing is left)."""
+
+    rows: Sequence[Row]
+    following: UUID | None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a product stands among the best."""
+
+    score: float
+    published_id: UUID
+
+    def __str__(self) -> str:
+        return f"{self.score!r} {self.published_id}"
+
+    @classmethod
+    def read(cls, text: str) -> Place:
+        """The place that `str` wrote. Raises ValueError."""
+        score, _, published_id = text.partition(" ")
+        if not isfinite(float(score)):
+            raise ValueError("a score is a number")
+        return cls(float(score), UUID(published_id))
+
+
+def find_newest(*, wish: Wish, before: UUID | None, limit: int, budget: str = BUDGET) -> Found:
+    """The newest products that match, published before `before`.
+
+    At most `limit`; fewer, even none, with more to follow, when the budget of time ends first.
+    """
+    parameters = _parameters(wish, before or LAST, limit)
+    if wish.anything or wish.ids:
+        rows = prepared_rows(NEWEST if wish.anything else NAMED, parameters)
+        return Found(rows[:limit], rows[limit - 1][9] if len(rows) > limit else None)
+    return _found(prepared_rows(FOUND, {**parameters, "budget": budget}))
+
+
+def find_best(*, wish: Wish, after: Place | None, limit: int, budget: str = BUDGET) -> tuple[Found, Place | None]:
+    """The products that fit the words best, after a place, and the place of the last one when more follow.
+
+    Rated are the newest 1,500 that have every word and, when they are fewer, the newest 1,500 that have one of them:
+    the time does not depend on how common the words are. `wish.words` must be given.
+    """
+    parameters = {
+        **_parameters(wish, None if after is None else after.published_id, limit),
+        "score": None if after is None else after.score,
+        "candidates": CANDIDATES,
+        "budget": budget,
+    }
+    found = _found(prepared_rows(BEST, parameters))
+    if found.following is None:
+        return found, None
+    return found, Place(found.rows[-1][-1], found.following)
+
+
+def _parameters(wish: Wish, before: UUID | None, limit: int) -> dict[str, Any]:
+    return {
+        "words": wish.words,
+        "tags": list(wish.tags),
+        "seller": wish.seller,
+        "currency": wish.currency,
+        "least": wish.least,
+        "most": wish.most,
+        "available": wish.available,
+        "ids": list(wish.ids),
+        "before": before,
+        "limit": limit,
+    }
+
+
+def _found(rows: Sequence[Row]) -> Found:
+    following = rows[0][0] if rows else None
+    return Found([row[1:] for row in rows if row[1] is not None], following)
