@@ -31,7 +31,7 @@ test-stack: setup  ## tests with everything running
 	@$(BIN)/pytest tests/stack
 
 check: setup  ## lint, format, types, import directions, migrations, generated pages
-	@$(MAKE) --keep-going lint types imports migrations pages
+	@$(MAKE) --keep-going lint types imports migrations pages deployment
 
 lint:
 	@$(BIN)/ruff check --quiet --output-format concise && echo "lint: clean"
@@ -50,6 +50,11 @@ migrations:
 
 pages:
 	@$(BIN)/souk django write_docs --check && echo "generated pages: current"
+
+# Django's own list of what a public installation must not get wrong, with a key such as one would set.
+deployment:
+	@SOUK_SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(64))') \
+		$(BIN)/souk django check --deploy --fail-level WARNING
 
 format: setup  ## mend what ruff can mend by itself
 	@$(BIN)/ruff check --fix --quiet && $(BIN)/ruff format

@@ -109,7 +109,8 @@ MIDDLEWARE = [
 def database(url: str) -> dict[str, Any]:
     """Django's settings of the PostgreSQL at `url` (a libpq URI); an empty one names no server and connects nowhere."""
     at = conninfo_to_dict(url or "postgresql://souk@127.0.0.1:1/souk")
-    patience = 30 if PROCESS in ("worker", "clock") else 10
+    # The worker and the clock have a thread per hand and per duty, an API process four.
+    patience, most = (30, 14) if PROCESS in ("worker", "clock") else (10, 5)
     limits = {
         "lock_timeout": "3s",
         "statement_timeout": f"{patience}s",
@@ -131,7 +132,7 @@ def database(url: str) -> dict[str, Any]:
             "options": " ".join(f"-c {name}={value}" for name, value in limits.items()),
             **({"transaction_timeout": f"{patience}s"} if limits else {}),
             "prepare_threshold": 5,
-            **({"pool": {"min_size": 1, "max_size": 5, "timeout": 5, "max_idle": 300}} if url else {}),
+            **({"pool": {"min_size": 1, "max_size": most, "timeout": 5, "max_idle": 300}} if url else {}),
         },
     }
 
@@ -141,7 +142,7 @@ DATABASES = {"default": database(DATABASE_URL)}
 AUTHENTICATION_BACKENDS = ["souk.accounts.authentication.PasswordBackend"]
 SILENCED_SYSTEM_CHECKS = [
     "auth.W004",  # user names are unique without regard to case, by a constraint that the check does not see
-    "oauth2_provider.W002",  # the password grant: docs/decisions/0020-password-grant.md
+    "oauth2_provider.W002",  # the password grant: docs/decisions/0014-password-grant.md
     "security.W003",  # no door knows its caller by a cookie, so there is nothing to forge
     "security.W005",  # HSTS for other names of the domain is its owner's choice
     "security.W008",  # an API does not redirect a request that carries a token; the proxy may redirect pages
@@ -174,7 +175,7 @@ OAUTH2_PROVIDER = {
     "COMPLIANT_BCP_RFC9700_AUTHZ_RESPONSE_ISS": True,
     "COMPLIANT_BCP_RFC9700_REDIRECT_URI_SCHEME": True,
     "ALLOWED_REDIRECT_URI_SCHEMES": ["https"],
-    # The first-party client signs in with user name and password: docs/decisions/0020-password-grant.md.
+    # The first-party client signs in with user name and password: docs/decisions/0014-password-grant.md.
     "COMPLIANT_BCP_RFC9700_PASSWORD_GRANT": not PASSWORD_GRANT,
     "OAUTH2_VALIDATOR_CLASS": "souk.accounts.tokens.SoukValidator",
 }

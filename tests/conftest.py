@@ -16,7 +16,7 @@ from tests.books import assert_books_agree
 from tests.callers import Api, SignedIn
 
 # Rows that migrations made and tests need.
-KEPT = {"django_migrations", "django_content_type", "auth_permission", "oauth2_provider_application", "accounts_user"}
+KEPT = {"django_migrations", "django_content_type", "auth_permission", "oauth2_provider_application"}
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +67,11 @@ def empty_tables() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
         tables = sorted({name for (name,) in cursor.fetchall()} - KEPT)
-        cursor.execute(f"TRUNCATE {', '.join(tables)}")
-        # The first-party client's table refers to users, so that one cannot be truncated.
-        cursor.execute("DELETE FROM accounts_user")
+        # One statement, so that foreign keys are looked at when all is gone; many times faster than TRUNCATE. It runs
+        # again for what triggers wrote meanwhile.
+        deletions = ", ".join(f"gone_{number} AS (DELETE FROM {table})" for number, table in enumerate(tables))  # noqa: S608  # names from the catalogue
+        for _ in range(2):
+            cursor.execute(f"WITH {deletions} SELECT 1")
         cursor.execute("INSERT INTO eventlog_position (id, last) VALUES (1, 0)")
 
 

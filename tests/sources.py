@@ -40,7 +40,7 @@ def nodes(*folders: str) -> Iterator[tuple[Path, ast.AST]]:
 @cache
 def texts() -> tuple[Path, ...]:
     """Every text file of the project that is written by hand."""
-    made = {".git", ".venv", ".uv", ".souk", "__pycache__", "build", "dist"}
+    made = {".git", ".venv", ".uv", ".souk", ".hypothesis", "__pycache__", "build", "dist"}
     kinds = {".py", ".md", ".toml", ".yaml", ".yml", ".properties", ".html", ".js", ".css", ".sh", ".example", ""}
     found = []
     for folder, folders, names in os.walk(ROOT):

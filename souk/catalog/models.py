@@ -63,7 +63,7 @@ SUGGESTED = """
 """
 SUGGESTED_ALL = SUGGESTED.format(beginning="")
 # Between the prefix and the same with a sign after every one that a name may have: an index's range in any plan.
-SUGGESTED_BEGINNING = SUGGESTED.format(beginning="AND name ~>=~ %(prefix)s AND name ~<~ %(prefix)s || '~'")
+SUGGESTED_BEGINNING = SUGGESTED.format(beginning="AND name ~>=~ %(prefix)s AND name ~<~ (%(prefix)s || '~')")
 PREFIX = re.compile("[a-z0-9-]*")
 
 

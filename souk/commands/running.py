@@ -32,6 +32,7 @@ HOME = Home(settings.HOME)
 # What `reset` removes: what the stack makes, by name, so that a SOUK_HOME set by mistake loses nothing else.
 STATE = ("postgres", "valkey", "capture", "mail", "secrets.json", "ports.json", "log", "version")
 STOP_SECONDS = 150
+DEMO_HOLD_SECONDS = 60
 
 
 @app.command()
@@ -76,6 +77,10 @@ def supervise(*, port: int, host: str, demo: bool, report: int) -> None:
     detached = report >= 0
     output = Output(HOME.log, quiet=detached)
     environ = own_environ()
+    if demo and not environ.get("SOUK_ORDER_HOLD_SECONDS"):
+        # The demonstration lets an order expire before the eyes of whoever started it.
+        environ["SOUK_ORDER_HOLD_SECONDS"] = str(DEMO_HOLD_SECONDS)
+        output.line("souk", f"orders hold their stock for {DEMO_HOLD_SECONDS} s here (SOUK_ORDER_HOLD_SECONDS)")
     plan = Plan(
         home=HOME, environ=environ, host=host, port=port,
         database_url=environ.get("SOUK_DATABASE_URL", ""), redis_url=environ.get("SOUK_REDIS_URL", ""),

@@ -42,3 +42,29 @@ def create(
             typer.echo(f"{place}: {error['detail']}" if place else error["detail"], err=True)
         raise typer.Exit(1) from refused
     typer.echo(f"{user.username} is made{' (staff)' if staff else ''}: {user.pk}")
+
+
+@users.command()
+def lock(name: Annotated[str, typer.Argument(help="The user name.")]) -> None:
+    """Keep an account out: its tokens end at once, its products are hidden and not for sale."""
+    _turn_key("lock_user", name, "is locked out")
+
+
+@users.command()
+def unlock(name: Annotated[str, typer.Argument(help="The user name.")]) -> None:
+    """Let a locked account in again."""
+    _turn_key("unlock_user", name, "may sign in again")
+
+
+def _turn_key(operation: str, name: str, done: str) -> None:
+    require_database()
+    set_up_django()
+    from souk.accounts import operations
+    from souk.kit.problem import NotFound
+
+    try:
+        user = getattr(operations, operation)(username=name)
+    except NotFound as unknown:
+        typer.echo(f"There is no account named {name}.", err=True)
+        raise typer.Exit(1) from unknown
+    typer.echo(f"{user.username} {done}.")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection
 
+from souk.accounts.operations import purge_dead_tokens, send_due_mails
 from souk.bags.operations import abandon_untouched_bags
 from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
 from souk.orders.machine import PENDING
@@ -85,6 +86,12 @@ def try_failed_events_again() -> None:
     try_again(CONSUMERS)
 
 
+def purge_all_dead_tokens() -> None:
+    """Delete the tokens that nobody can use any more."""
+    while purge_dead_tokens(limit=PURGED_AT_ONCE) >= PURGED_AT_ONCE:
+        pass
+
+
 def purge_old_answers() -> None:
     """Delete the answers that are kept for an Idempotency-Key no longer."""
     while _purge_old_answers() == PURGED_AT_ONCE:
@@ -101,6 +108,8 @@ DUTIES = [
     Duty(name="reconcile everything", work=reconcile_everything, every=24 * 3600),
     Duty(name="abandon untouched bags", work=abandon_untouched_bags, every=3600),
     Duty(name="purge old answers", work=purge_old_answers, every=600),
+    Duty(name="send due mails", work=send_due_mails, every=1),
+    Duty(name="purge dead tokens", work=purge_all_dead_tokens, every=600),
     Duty(name="send webhooks", work=send_webhooks, every=0.25),
     Duty(name="purge old deliveries", work=purge_deliveries, every=600),
 ]

@@ -27,7 +27,10 @@ class SearchProduct(models.Model):
 
     class Meta:
         db_table = "search_product"
-        indexes = [GinIndex(fields=["document"], name="search_document", fastupdate=False)]
+        indexes = [
+            GinIndex(fields=["document"], name="search_document", fastupdate=False),
+            models.Index(fields=["seller_id", "-published_id"], name="search_newest_of_seller"),
+        ]
 
 
 class Word(models.Model):

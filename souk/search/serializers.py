@@ -26,7 +26,7 @@ class ProductQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
     q: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
     tag: Annotated[list[Annotated[str, msgspec.Meta(max_length=50)]], msgspec.Meta(max_length=20)] = []
     seller: UUID | None = None
-    available: Literal[True] | None = None
+    available: bool | None = None
     min_price: Amount | None = None
     max_price: Amount | None = None
     currency: Annotated[str, msgspec.Meta(max_length=3)] | None = None
@@ -44,6 +44,8 @@ class ProductQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     def checked(self) -> ProductQuery:
         """Itself, when its parts go together. Raises MalformedRequest."""
+        if self.available is False:
+            raise _refused("available", "Only what is available can be asked for.")
         if self.currency is None and (self.min_price is not None or self.max_price is not None):
             raise _refused("currency", "A price is in a currency.")
         if self.currency is not None and self.currency not in CURRENCIES:

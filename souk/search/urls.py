@@ -9,5 +9,6 @@ from souk.search import views
 ProductList = views.Products
 
 urlpatterns = [
+    path("me/feed", views.Feed.as_view()),
     path("users/<uuid:user_id>/products", views.ProductsOfUser.as_view()),
 ]

@@ -9,17 +9,18 @@ from uuid import UUID
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from souk.accounts.authentication import signed_in
 from souk.accounts.models import User
 from souk.catalog.serializers import ProductsOut
 from souk.kit.cursor import decode_cursor, encode_cursor, link_next
 from souk.kit.door import Door, answer
 from souk.kit.parsing import Page, query_of
 from souk.kit.problem import NotFound
-from souk.search.operations.finding import Place, Row, Wish, find_best, find_newest
+from souk.search.operations.finding import Found, Place, Row, Wish, find_best, find_followed, find_newest
 from souk.search.operations.spelling import find_near_spelling
 from souk.search.serializers import FoundOut, ProductQuery, listed_out
 
-LIST, BEST, STORE = "products", "products by relevance", "users/products"
+LIST, BEST, STORE, FEED = "products", "products by relevance", "users/products", "me/feed"
 
 
 class Products(Door):
@@ -59,6 +60,17 @@ class ProductsOfUser(Door):
         return _answer(request, page)
 
 
+class Feed(Door):
+    """`GET /me/feed`."""
+
+    def get(self, request: Request) -> HttpResponse:
+        caller = signed_in(request)
+        asked = query_of(Page, request)
+        before: UUID | None = None if asked.cursor is None else decode_cursor(FEED, asked.cursor, UUID)
+        found = find_followed(follower_id=caller.pk, before=before, limit=asked.limit)
+        return _answer(request, _paged(found, FEED))
+
+
 @dataclass(frozen=True, slots=True)
 class _Page:
     rows: Sequence[Row]
@@ -75,7 +87,10 @@ def _found(wish: Wish, asked: ProductQuery) -> _Page:
 
 def _newest(wish: Wish, asked: Page, list_name: str) -> _Page:
     before: UUID | None = None if asked.cursor is None else decode_cursor(list_name, asked.cursor, UUID)
-    found = find_newest(wish=wish, before=before, limit=asked.limit)
+    return _paged(find_newest(wish=wish, before=before, limit=asked.limit), list_name)
+
+
+def _paged(found: Found, list_name: str) -> _Page:
     return _Page(found.rows, None if found.following is None else encode_cursor(list_name, found.following))
 
 

@@ -27,9 +27,9 @@ class WebhookQuerySet(EntityQuerySet):
 
 
 class Webhook(LivingSubject):
-    """An address that hears its owner's events of these types (none named: of all).
+    """An address that hears its owner's events of these types (none named: of all), from `hears_since` on.
 
-    It hears what is made from `hears_since` on. The secrets are sealed; the former one signs too until `former_until`. `failing_since` is when the tries that have
+    The secrets are sealed; the former one signs too until `former_until`. `failing_since` is when the tries that have
     failed without one success between them began.
     """
 

@@ -18,7 +18,7 @@ from tests.races.scenarios import (
 from tests.races.world import World
 
 TRIES = 5
-# The race that is about each rule, and a part of what it says. Without the lock the last bolt, a CHECK constraint, keeps
+# The race about each rule, and a part of what it says. Without the lock the last bolt, a CHECK constraint, keeps
 # units from being sold twice: buyers hear of a defect where they should hear that there is none left.
 ABOUT = {
     no_lock: (two_hundred_buyers_want_fifty_units, "internal_error"),

@@ -58,7 +58,8 @@ class Migration(migrations.Migration):
                 "indexes": [
                     django.contrib.postgres.indexes.GinIndex(
                         fields=["document"], name="search_document", fastupdate=False
-                    )
+                    ),
+                    models.Index(fields=["seller_id", "-published_id"], name="search_newest_of_seller"),
                 ],
             },
         ),

@@ -33,6 +33,33 @@ NEWEST = f"""
      ORDER BY d.published_id DESC
      LIMIT %(limit)s + 1
 """  # noqa: S608  # made of this module's constants
+OF_SELLER = NEWEST.replace("WHERE published_id <", "WHERE seller_id = %(seller)s AND published_id <")
+# Of the followed only those whose newest product is among the newest can fill the page: one look at an index for each
+# of the others.
+OF_FOLLOWED = f"""
+    WITH heads AS (
+        SELECT f.followed_id, (
+                   SELECT s.published_id FROM search_product s
+                    WHERE s.seller_id = f.followed_id AND s.published_id < %(before)s
+                    ORDER BY s.published_id DESC LIMIT 1) AS head
+          FROM accounts_follow f JOIN accounts_user u ON u.id = f.followed_id AND u.is_active AND u.deleted IS NULL
+         WHERE f.follower_id = %(follower)s AND f.deleted IS NULL
+    ), ahead AS (
+        SELECT followed_id FROM heads WHERE head IS NOT NULL ORDER BY head DESC LIMIT %(limit)s + 1
+    ), d AS (
+        SELECT s.* FROM ahead CROSS JOIN LATERAL (
+                   SELECT product_id, published_id, seller_id, tag_ids FROM search_product
+                    WHERE seller_id = ahead.followed_id AND published_id < %(before)s
+                    ORDER BY published_id DESC LIMIT %(limit)s + 1) s
+         ORDER BY s.published_id DESC LIMIT %(limit)s + 1
+    )
+    SELECT {LISTED}
+      FROM d
+      JOIN catalog_product p ON p.id = d.product_id
+      JOIN accounts_user u ON u.id = d.seller_id
+      JOIN stock_stock s ON s.product_id = d.product_id
+     ORDER BY d.published_id DESC
+"""  # noqa: S608  # made of this module's constants
 ASKED = "asked_query(%(words)s, %(tags)s::text[], %(seller)s, %(currency)s, %(least)s, %(most)s) AS asked"
 FILTERS = "%(currency)s, %(least)s, %(most)s, %(available)s::boolean"
 JOINED = """
@@ -89,11 +116,6 @@ class Wish:
     available: bool = False
     ids: tuple[UUID, ...] = ()
 
-    @property
-    def anything(self) -> bool:
-        """Whether every product will do."""
-        return self == Wish()
-
     def saying(self, words: str) -> Wish:
         """The same with other words."""
         return replace(self, words=words)
@@ -132,10 +154,19 @@ def find_newest(*, wish: Wish, before: UUID | None, limit: int, budget: str = BU
     At most `limit`; fewer, even none, with more to follow, when the budget of time ends first.
     """
     parameters = _parameters(wish, before or LAST, limit)
-    if wish.anything or wish.ids:
-        rows = prepared_rows(NEWEST if wish.anything else NAMED, parameters)
-        return Found(rows[:limit], rows[limit - 1][9] if len(rows) > limit else None)
+    if wish == Wish():
+        return _first(prepared_rows(NEWEST, parameters), limit)
+    if wish == Wish(seller=wish.seller):
+        return _first(prepared_rows(OF_SELLER, parameters), limit)
+    if wish.ids:
+        return _first(prepared_rows(NAMED, parameters), limit)
     return _found(prepared_rows(FOUND, {**parameters, "budget": budget}))
+
+
+def find_followed(*, follower_id: UUID, before: UUID | None, limit: int) -> Found:
+    """The newest products of those whom the user follows, published before `before`."""
+    parameters = {"follower": follower_id, "before": before or LAST, "limit": limit}
+    return _first(prepared_rows(OF_FOLLOWED, parameters), limit)
 
 
 def find_best(*, wish: Wish, after: Place | None, limit: int, budget: str = BUDGET) -> tuple[Found, Place | None]:
@@ -169,6 +200,11 @@ def _parameters(wish: Wish, before: UUID | None, limit: int) -> dict[str, Any]:
         "before": before,
         "limit": limit,
     }
+
+
+def _first(rows: Sequence[Row], limit: int) -> Found:
+    """A page of rows that were read with one more than `limit`."""
+    return Found(rows[:limit], rows[limit - 1][9] if len(rows) > limit else None)
 
 
 def _found(rows: Sequence[Row]) -> Found:

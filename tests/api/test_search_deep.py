@@ -1,0 +1,122 @@
+"""Searching far back: what no short walk finds comes from the index, at once or span by span, and within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.db import connection
+
+from souk.accounts.models import User
+from souk.search.operations.finding import Wish, find_newest
+from tests.conftest import empty_tables
+
+PRODUCTS = 36_000
+# One product in ten minutes. Words: a third has `often`, one in 400 `seldom`, the oldest 300 `ancient`, all but the
+# newest third `former`.
+FILL = """
+    INSERT INTO catalog_product (id, created, updated, last_sequence, state, title, description, price_amount,
+                                 price_currency, images, published_id, version, seller_id)
+    SELECT id, now(), now(), 0, 'ACTIVE', 'Thing', words, n, 'EUR', '[]', id, 1, %s
+      FROM generate_series(1, %s) AS n,
+           LATERAL (SELECT overlay(first_uuid(1700000000000 + n * 600000)::text placing lpad(to_hex(n), 12, '0')
+                                   from 25 for 12)::uuid AS id,
+                           concat_ws(' ', CASE WHEN n %% 3 = 0 THEN 'often' END, CASE WHEN n %% 400 = 0 THEN 'seldom' END,
+                                     CASE WHEN n <= 300 THEN 'ancient' END,
+                                     CASE WHEN n <= 24000 THEN 'former' END) AS words) made
+"""
+
+
+@pytest.fixture(scope="module")
+def long_catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock():
+        empty_tables()
+        seller = User(username="old-hand")
+        seller.save(force_insert=True)
+        with connection.cursor() as cursor:
+            cursor.execute(FILL, [seller.pk, PRODUCTS])
+            cursor.execute(
+                "INSERT INTO stock_stock (product_id, owner_id, on_hand, for_sale)"
+                " SELECT id, seller_id, 0, true FROM catalog_product"
+            )
+            cursor.execute("ANALYZE search_product")
+        yield
+        empty_tables()
+        connection.close()
+
+
+def naive(words: str, before: UUID | None, limit: int) -> list[UUID]:
+    """What a scan of every document finds."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT array_agg(published_id) FROM (SELECT published_id FROM search_product"
+            " WHERE document @@ websearch_to_tsquery('souk_question', %s) AND (%s::uuid IS NULL OR published_id < %s)"
+            " ORDER BY published_id DESC LIMIT %s) found",
+            [words, before, before, limit],
+        )
+        (ids,) = cursor.fetchone()
+        return ids or []
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize(
+    "words",
+    [
+        "thing",
+        "often",
+        "seldom",
+        "ancient",
+        "former",
+        "seldom former",
+        "often ancient",
+        "often -former",
+        "former -often",
+        "ancient or seldom",
+        "-thing",
+        "-former",
+        "nowhere",
+        '"often former"',
+        '"former often"',
+    ],
+)
+def test_the_first_pages_are_those_of_a_scan(words: str, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        before = None
+        for _ in range(3):
+            page = find_newest(wish=Wish(words=words), before=before, limit=20, budget="1 minute")
+            expected = naive(words, before, 21)
+            assert [row[9] for row in page.rows] == expected[:20]
+            assert (page.following is None) == (len(expected) <= 20)
+            before = page.following
+            if before is None:
+                break
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize("words", ["often ancient", "former", "-thing", "seldom", '"former often"'])
+def test_a_budget_that_ends_gives_short_pages_that_miss_nothing(words: str, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        met: list[UUID] = []
+        before, pages = None, 0
+        while True:
+            page = find_newest(wish=Wish(words=words), before=before, limit=100, budget="0")
+            met += [row[9] for row in page.rows]
+            pages += 1
+            before = page.following
+            if before is None or len(met) >= 300:
+                break
+        expected = naive(words, None, PRODUCTS)
+        assert met[:300] == expected[:300]
+        assert pages >= len(met) // 100
+        if words == "-thing":
+            assert pages > 10
+
+
+@pytest.mark.usefixtures("long_catalogue")
+def test_a_rare_price_of_a_common_word_is_one_look_into_the_index(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        wish = Wish(words="often", currency="EUR", least=298, most=306)
+        page = find_newest(wish=wish, before=None, limit=20, budget="0")
+        assert ([row[6] for row in page.rows], page.following) == ([306, 303, 300], None)
