@@ -1,1 +1,9 @@
-"""Load and scale measurements, each beside the same work as plain SQL on the same machine in the same run."""
+"""Measurements of load and scale. README.md says how to run them and how to read them."""
+
+import os
+
+import django
+
+# The statements that are measured stand in modules that have models.
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "souk.settings")
+django.setup()

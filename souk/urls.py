@@ -25,6 +25,7 @@ api: list[URLPattern | URLResolver] = [
     path("", include((web_api, "web"))),
     path("", include("souk.eventlog.urls")),
     path("", include("souk.webhooks.urls")),
+    path("", include("souk.live.urls")),
 ]
 
 urlpatterns = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import sys
 from importlib.util import find_spec
 from typing import Annotated
@@ -15,6 +16,7 @@ from souk import settings
 from souk.commands import set_up_django
 from souk.stack.api import granian_argv
 from souk.stack.debezium import capture_conninfo, environment_for, property_file, read_properties
+from souk.stack.live import live_argv
 from souk.stack.service import StackError
 from souk.stack.slot import ensure_slot
 
@@ -40,6 +42,19 @@ def api(
     """Serve the HTTP API."""
     require_database()
     argv = granian_argv(host=host, port=port, workers=workers)
+    os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
+
+
+@app.command()
+def live(
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = settings.LIVE_PORT,
+) -> None:
+    """Serve the live streams of events."""
+    require_database()
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one file descriptor per listener
+    argv = live_argv(host=host, port=port)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
 
 

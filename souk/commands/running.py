@@ -21,7 +21,7 @@ from souk.commands.reading import follow, last_lines, log_files
 from souk.stack.api import Gate, ask
 from souk.stack.child import stop_orphans
 from souk.stack.home import Home, RunsAlready, write_file
-from souk.stack.identity import tree_rss_bytes, wait_until
+from souk.stack.identity import read_stat, tree_rss_bytes, wait_until
 from souk.stack.output import Output
 from souk.stack.plan import Plan, souk_task
 from souk.stack.process import Supervisor
@@ -206,7 +206,7 @@ def stack_status() -> dict[str, object]:
     """The shape of `/health/ready` (`status`, `checks`), and `url`, `processes` and `rss_bytes` of the whole.
 
     `status` is `stopped` where nothing runs, `starting` and `stopping` meanwhile, `unavailable` where the API does not
-    answer. Memory is resident memory; pages that several processes share count for each.
+    answer. Memory is resident memory; what the processes of one service share counts once, but for the pages of files.
     """
     supervisor = HOME.supervisor()
     state = HOME.read_state() if supervisor else {}
@@ -221,8 +221,8 @@ def stack_status() -> dict[str, object]:
         }
     me = {"name": "supervisor", "pid": supervisor.pid, "state": state["phase"], "restarts": 0}
     processes = [{**service, "rss_bytes": tree_rss_bytes(service["pid"] or -1)} for service in state["services"]]
-    everything = tree_rss_bytes(supervisor.pid)
-    own = everything - sum(process["rss_bytes"] for process in processes)
+    own = read_stat(supervisor.pid)
+    processes.append({**me, "rss_bytes": own.rss_bytes if own else 0})
     body = ask(f"{state['url']}/health/ready", seconds=5)[1] if state["phase"] == "ready" else {}
     said = body.get("status") or ("unavailable" if state["phase"] == "ready" else state["phase"])
     return {
@@ -230,8 +230,8 @@ def stack_status() -> dict[str, object]:
         "checks": body.get("checks", {}),
         "url": state["url"],
         "started": state["started"],
-        "processes": [*processes, {**me, "rss_bytes": own}],
-        "rss_bytes": everything,
+        "processes": processes,
+        "rss_bytes": sum(process["rss_bytes"] for process in processes),
     }
 
 

@@ -81,14 +81,22 @@ class FeedPage:
     after: int
 
 
-def read_feed(*, user_id: UUID, after: int | None, types: Sequence[str] | None = None, limit: int) -> FeedPage:
+def read_feed(
+    *,
+    user_id: UUID,
+    after: int | None,
+    types: Sequence[str] | None = None,
+    limit: int,
+    number_waiting: bool = True,
+) -> FeedPage:
     """The user's events behind the position `after` (None: from the oldest there is), of these types (None: of all).
 
-    Numbers waiting events when the page is short, so it must not run inside a transaction. An empty page repeats
-    `after`, unless that is far behind. Raises EventsExpired, and BadCursor for a position that was never given.
+    Numbers waiting events when the page is short, unless `number_waiting` is false, so it must not run inside a
+    transaction. An empty page repeats `after`, unless that is far behind. Raises EventsExpired, and MalformedRequest
+    for a position that was never given.
     """
     page, is_short = _read(user_id, after, types, limit)
-    if is_short and number_events():
+    if is_short and number_waiting and number_events():
         page, _ = _read(user_id, after, types, limit)
     return page
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
-from django.db import models
+from django.db import connection, models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from souk.accounts.models import User
@@ -17,6 +17,18 @@ from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows
 from souk.kit.machine import state_constraint
 from souk.orders.machine import PENDING, OrderMachine
 from souk.payments.models import Payment
+
+Row = TypeVar("Row", bound=models.Model)
+
+
+def read_rows(model: type[Row], ending: str, *parameters: Any) -> list[Row]:
+    """Rows of a model by the ending of a SELECT, for the hot path: the ORM takes longer to write such a statement than
+    PostgreSQL to answer it.
+    """
+    names = [field.attname for field in model._meta.concrete_fields]
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT {', '.join(names)} FROM {model._meta.db_table} {ending}", parameters)  # noqa: S608  # the code's own words
+        return [model.from_db("default", names, row) for row in cursor.fetchall()]
 
 
 class OrderQuerySet(EntityQuerySet):
@@ -59,7 +71,7 @@ class Order(LivingSubject):
     @cached_property
     def lines(self) -> list[OrderLine]:
         """The lines, in order. Who has read or made them already sets them here."""
-        return list(OrderLine.objects.filter(order=self).order_by("number"))
+        return read_rows(OrderLine, "WHERE order_id = %s AND deleted IS NULL ORDER BY number", self.pk)
 
     @cached_property
     def payment(self) -> Payment | None:

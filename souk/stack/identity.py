@@ -143,12 +143,26 @@ def wait_until(holds: Callable[[], bool], *, seconds: float, every: float = 0.05
 
 
 def tree_rss_bytes(root: int) -> int:
-    """The resident memory of a process and all its descendants. Shared pages count once for each of them."""
+    """The resident memory of a process and all its descendants, with memory that they share among them counted once.
+
+    What shares a file's pages (programs, libraries) counts them each time, so this is never too little.
+    """
     stats = {pid: stat for pid in all_pids() if (stat := read_stat(pid))}
-    total, waiting = 0, [root]
+    own, shared, waiting = 0, 0, [root]
     while waiting:
         pid = waiting.pop()
         if pid in stats:
-            total += stats[pid].rss_bytes
+            apart = shared_bytes(pid)
+            own += stats[pid].rss_bytes - apart
+            shared = max(shared, apart)
         waiting.extend(child for child, stat in stats.items() if stat.parent == pid)
-    return total
+    return own + shared
+
+
+def shared_bytes(pid: int) -> int:
+    """How much of a process's resident memory is shared memory: PostgreSQL's buffers, in every one of its processes."""
+    with suppress(OSError):
+        for line in (PROC / str(pid) / "status").read_text().splitlines():
+            if line.startswith("RssShmem:"):
+                return int(line.split()[1]) << 10
+    return 0

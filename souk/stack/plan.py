@@ -12,12 +12,14 @@ from pathlib import Path
 from souk.stack.api import api, base_url
 from souk.stack.debezium import capture, environment_for, property_file, read_properties
 from souk.stack.home import Home, free_port, port_is_free
+from souk.stack.live import live
 from souk.stack.postgres import CAPTURE, Cluster, postgres
 from souk.stack.service import Service, StackError, Stage, Task
 from souk.stack.valkey import CACHE, STREAMS, Valkey, valkey
 from souk.stack.worker import clock, worker
 
 LEAST_FREE_BYTES = 512 << 20
+LIVE_PORT = 8001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,15 @@ class Plan:
     def api_port(self) -> int:
         """The port of the API."""
         return self.port or free_port(set(self._ports.values()))
+
+    @cached_property
+    def live_port(self) -> int:
+        """The port of the live streams: the one asked for; without that 8001, or a free one where that is taken."""
+        asked = self.environ.get("SOUK_LIVE_PORT", "")
+        if asked.isdigit() and int(asked):
+            return int(asked)
+        usual_is_free = self.port != 0 and self.api_port != LIVE_PORT and port_is_free(LIVE_PORT, self.host)
+        return LIVE_PORT if usual_is_free else free_port({self.api_port, *self._ports.values()})
 
     @property
     def url(self) -> str:
@@ -73,6 +84,7 @@ class Plan:
     def environment(self) -> dict[str, str]:
         """What every process of the stack, and every command beside it, must know: addresses and the key that signs."""
         found = {"SOUK_HOME": str(self.home.path), "SOUK_PORT": str(self.api_port)}
+        found["SOUK_LIVE_PORT"] = str(self.live_port)
         found["SOUK_DATABASE_URL"] = self.cluster.url() if self.cluster else self.database_url
         ours = {server.name: server.url() for server in self.valkeys}
         found["SOUK_REDIS_URL"] = ours.get("streams", self.redis_url)
@@ -83,7 +95,7 @@ class Plan:
         return found | environment_for(database_url=seen_by_capture, redis_url=redis_url, given=self.environ)
 
     def stages(self) -> tuple[Stage, ...]:
-        """Everything in the order of its start. Stopping goes backwards: API, worker, clock, capture, the servers."""
+        """Everything in the order of its start. Stopping goes backwards: API and live first, the servers last."""
         env = {**self.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
         cwd = self.home.path
         servers: list[Service] = [postgres(self.cluster, say=self.say)] if self.cluster else []
@@ -98,6 +110,7 @@ class Plan:
                     capture(home=self.home, env=env, database_url=env["SOUK_DATABASE_URL"], slot=slot),
                     clock(env=env, cwd=cwd),
                     worker(env=env, cwd=cwd),
+                    live(host=self.host, port=self.live_port, env=env, cwd=cwd),
                     api(host=self.host, port=self.api_port, env=env, cwd=cwd),
                 )
             ),

@@ -21,9 +21,10 @@ FILL = """
                                  price_currency, images, published_id, version, seller_id)
     SELECT id, now(), now(), 0, 'ACTIVE', 'Thing', words, n, 'EUR', '[]', id, 1, %s
       FROM generate_series(1, %s) AS n,
-           LATERAL (SELECT overlay(first_uuid(1700000000000 + n * 600000)::text placing lpad(to_hex(n), 12, '0')
+           LATERAL (SELECT overlay(first_uuid(1700000000000 + n * 600000::bigint)::text placing lpad(to_hex(n), 12, '0')
                                    from 25 for 12)::uuid AS id,
-                           concat_ws(' ', CASE WHEN n %% 3 = 0 THEN 'often' END, CASE WHEN n %% 400 = 0 THEN 'seldom' END,
+                           concat_ws(' ', CASE WHEN n %% 3 = 0 THEN 'often' END,
+                                     CASE WHEN n %% 400 = 0 THEN 'seldom' END,
                                      CASE WHEN n <= 300 THEN 'ancient' END,
                                      CASE WHEN n <= 24000 THEN 'former' END) AS words) made
 """

@@ -204,7 +204,7 @@ def last_payment(order_id: UUID) -> UUID:
 
 
 def test_no_story_tells_souk_and_its_model_apart(clean_database: None) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]  # Hypothesis leaves it without types
+    run_state_machine_as_test(
         Shop,
         settings=settings(
             max_examples=40, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)

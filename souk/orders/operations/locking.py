@@ -6,7 +6,7 @@ from uuid import UUID
 
 from souk.accounts.models import User
 from souk.kit.problem import NotFound
-from souk.orders.models import Order
+from souk.orders.models import Order, read_rows
 
 
 def lock_order(*, order_id: UUID) -> Order:
@@ -19,8 +19,9 @@ def lock_order(*, order_id: UUID) -> Order:
 
 def lock_own_order(*, order_id: UUID, buyer: User) -> Order:
     """The buyer's order, locked until the transaction ends. Raises NotFound for everybody else's."""
-    rows = Order.objects.visible_to(buyer.pk).select_for_update(no_key=True)
-    order: Order | None = rows.filter(pk=order_id).first()
-    if order is None:
+    found = read_rows(
+        Order, "WHERE id = %s AND buyer_id = %s AND deleted IS NULL FOR NO KEY UPDATE", order_id, buyer.pk
+    )
+    if not found:
         raise NotFound
-    return order
+    return found[0]

@@ -233,8 +233,8 @@ BEGIN
                    from_id, edge, p_wanted - cardinality(ids), p_currency, p_least, p_most, p_available) l;
         ids := ids || coalesce(got.ids, '{{}}');
         keys := keys || coalesce(got.keys, '{{}}');
-        edge := from_id;
-        IF cardinality(ids) >= p_wanted OR clock_timestamp() - began > p_budget THEN
+        edge := CASE WHEN expected > few THEN from_id END;
+        IF edge IS NULL OR cardinality(ids) >= p_wanted OR clock_timestamp() - began > p_budget THEN
             RETURN;
         END IF;
     END LOOP;

@@ -1,0 +1,1 @@
+"""Events as they happen: one asyncio process that holds a Server-Sent Events connection per listener."""
