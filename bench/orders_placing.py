@@ -12,12 +12,16 @@ import os
 import platform
 import sys
 import tempfile
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import django
+from django.db import connections
+
+from bench.orders_measuring import measured
+from souk import settings
+from souk.stack.postgres import running_postgres
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +37,6 @@ def main() -> None:
     asked.add_argument("--database", default="")
     arguments = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="souk-bench-") as folder, database(arguments.database, Path(folder)) as url:
-        os.environ.update(
-            {"DJANGO_SETTINGS_MODULE": "souk.settings", "SOUK_DATABASE_URL": url, "SOUK_PROCESS": "command"}
-        )
-        django.setup()
-        # Django's settings read the address above.
-        from bench.orders_measuring import measured  # noqa: PLC0415  # its models need Django to be set up
-
         found = measured(url, Path(folder), seconds=arguments.seconds, products=arguments.products)
     found = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "machine": machine(), **found}
     RESULTS.mkdir(exist_ok=True)
@@ -49,14 +46,12 @@ def main() -> None:
 
 @contextmanager
 def database(given: str, folder: Path) -> Iterator[str]:
-    """The database to measure: the given one, or a durable PostgreSQL of our own."""
-    if given:
-        yield given
-        return
-    from souk.stack.postgres import running_postgres  # noqa: PLC0415  # only where it is wanted
-
-    with running_postgres(folder / "home", durable=True) as url:
+    """The database to measure, which Django speaks to from now on: the given one, or a durable PostgreSQL of our own."""
+    with nullcontext(given) if given else running_postgres(folder / "home", durable=True) as url:
+        wrapper = connections["default"]
+        wrapper.settings_dict.update(settings.database(url))
         yield url
+        wrapper.close()
 
 
 def machine() -> dict[str, Any]:

@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-import msgspec
 from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
 from django.db.models import CheckConstraint, F, OuterRef, Q, Subquery, UniqueConstraint
@@ -70,12 +69,7 @@ PREFIX = re.compile("[a-z0-9-]*")
 def show_product(product_id: UUID, caller_id: UUID | None) -> dict[str, Any] | None:
     """The row of `ProductQuerySet.shown()` of one product that the caller may see, by one prepared statement."""
     rows = prepared_rows(ONE_SHOWN, {"id": product_id, "caller_id": caller_id})
-    if not rows:
-        return None
-    row = dict(zip(SHOWN, rows[0], strict=True))
-    # Django leaves the reading of jsonb to its fields.
-    row["images"] = msgspec.json.decode(row["images"])
-    return row
+    return dict(zip(SHOWN, rows[0], strict=True)) if rows else None
 
 
 def suggest_tags(prefix: str, limit: int) -> list[dict[str, Any]]:

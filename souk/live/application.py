@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
 import msgspec
 import structlog
@@ -53,6 +54,7 @@ class Application:
 
     def __init__(self) -> None:
         self._hub: Hub | None = None
+        self._readings: dict[tuple[UUID, int, int, tuple[str, ...]], asyncio.Future[tuple[bytes, int]]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -114,18 +116,15 @@ class Application:
     async def _tell(
         self, listener: Listener, types: list[str] | None, first: bytes, receive: Receive, send: Send
     ) -> None:
-        gone = asyncio.create_task(_until_gone(receive))
-        serving = asyncio.create_task(self._serve(listener, types, first, send))
+        gone = asyncio.create_task(_end_when_gone(listener, receive))
         try:
-            await asyncio.wait({gone, serving}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in (gone, serving):
-                task.cancel()
-            ended = await asyncio.gather(gone, serving, return_exceptions=True)
-        if isinstance(ended[1], TimeoutError):
+            await self._serve(listener, types, first, send)
+        except TimeoutError:
             log.info("live.too_slow", user_id=str(listener.user_id))
-        elif isinstance(ended[1], Exception):
-            log.warning("live.broken_off", user_id=str(listener.user_id), error=str(ended[1]))
+        except Exception as error:  # noqa: BLE001  # the answer has begun: all that is left is to end it
+            log.warning("live.broken_off", user_id=str(listener.user_id), error=repr(error))
+        finally:
+            gone.cancel()
 
     async def _serve(self, listener: Listener, types: list[str] | None, first: bytes, send: Send) -> None:
         # The cursor comes first, so that whoever is cut off before any event resumes here and not at a later present.
@@ -141,24 +140,21 @@ class Application:
                 await _say(send, told)
 
     async def _read(self, listener: Listener, types: list[str] | None) -> bytes:
-        """The listener's next page as it is sent; empty when there is nothing."""
+        """The listener's next page as it is sent; empty when there is nothing.
+
+        Listeners of one user are woken together and stand at the same place: they share one reading. Not one that began
+        before the waking, which may not see what they were woken for; hence the tail in the key.
+        """
+        assert self._hub is not None  # noqa: S101  # see above
         listener.woken.clear()
-        page = await ask(
-            partial(
-                read_feed,
-                user_id=listener.user_id,
-                after=listener.position,
-                types=types,
-                limit=PAGE,
-                number_waiting=False,
-            )
-        )
-        listener.position = page.after
-        return b"".join(
-            b"id: %s\nevent: %s\ndata: %s\n\n"
-            % (cursor_of(event.position).encode(), event.type.encode(), msgspec.json.encode(event_out(event)))
-            for event in page.events
-        )
+        key = (listener.user_id, listener.position, self._hub.tail, tuple(types or ()))
+        reading = self._readings.get(key)
+        if reading is None:
+            reading = asyncio.ensure_future(ask(partial(_page, listener.user_id, listener.position, types)))
+            self._readings[key] = reading
+            reading.add_done_callback(lambda _: self._readings.pop(key, None))
+        told, listener.position = await asyncio.shield(reading)
+        return told
 
     def _heartbeat(self, listener: Listener) -> bytes:
         """A sign of life. Nothing was for this listener up to the hub's tail, so its cursor moves there."""
@@ -169,15 +165,26 @@ class Application:
         return f": still here\nid: {cursor_of(listener.position)}\n\n".encode()
 
 
+def _page(user_id: UUID, after: int, types: list[str] | None) -> tuple[bytes, int]:
+    page = read_feed(user_id=user_id, after=after, types=types, limit=PAGE, number_waiting=False)
+    told = b"".join(
+        b"id: %s\nevent: %s\ndata: %s\n\n"
+        % (cursor_of(event.position).encode(), event.type.encode(), msgspec.json.encode(event_out(event)))
+        for event in page.events
+    )
+    return told, page.after
+
+
 async def _opened_hub() -> Hub:
     hub = Hub()
     await hub.open()
     return hub
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _end_when_gone(listener: Listener, receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
+    listener.end()
 
 
 async def _say(send: Send, body: bytes) -> None:

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
-from django.db import connection, models
+from django.db import models
 from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from souk.accounts.models import User
@@ -15,20 +15,20 @@ from souk.catalog.models import Product
 from souk.eventlog.models import LivingSubject
 from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows
 from souk.kit.machine import state_constraint
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.orders.machine import PENDING, OrderMachine
 from souk.payments.models import Payment
 
 Row = TypeVar("Row", bound=models.Model)
 
 
-def read_rows(model: type[Row], ending: str, *parameters: Any) -> list[Row]:
+def read_rows(model: type[Row], ending: str, parameters: Mapping[str, Any]) -> list[Row]:
     """Rows of a model by the ending of a SELECT, for the hot path: the ORM takes longer to write such a statement than
     PostgreSQL to answer it.
     """
     names = [field.attname for field in model._meta.concrete_fields]
-    with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {', '.join(names)} FROM {model._meta.db_table} {ending}", parameters)  # noqa: S608  # the code's own words
-        return [model.from_db("default", names, row) for row in cursor.fetchall()]
+    statement = f"SELECT {', '.join(names)} FROM {model._meta.db_table} {ending}"  # noqa: S608  # the code's own words
+    return [model.from_db("default", names, row) for row in prepared_rows(statement, parameters)]
 
 
 class OrderQuerySet(EntityQuerySet):
@@ -71,7 +71,7 @@ class Order(LivingSubject):
     @cached_property
     def lines(self) -> list[OrderLine]:
         """The lines, in order. Who has read or made them already sets them here."""
-        return read_rows(OrderLine, "WHERE order_id = %s AND deleted IS NULL ORDER BY number", self.pk)
+        return read_rows(OrderLine, "WHERE order_id = %(id)s AND deleted IS NULL ORDER BY number", {"id": self.pk})
 
     @cached_property
     def payment(self) -> Payment | None:

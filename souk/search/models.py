@@ -23,6 +23,7 @@ class SearchProduct(models.Model):
     price_amount = models.BigIntegerField()
     price_currency = models.CharField(max_length=3)
     tag_ids = ArrayField(models.UUIDField())
+    tag_names = ArrayField(models.CharField(max_length=50))
     document = SearchVectorField()
 
     class Meta:

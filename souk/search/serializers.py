@@ -83,7 +83,7 @@ def listed_out(row: Sequence[Any], caller_id: UUID | None) -> ProductOut:
         available=on_hand - reserved,
         state=ACTIVE,
         tags=tags,
-        images=msgspec.json.decode(images),
+        images=images,
         published=moment_of(published_id),
         created=made,
         updated=updated,

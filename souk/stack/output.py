@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -11,6 +12,8 @@ from typing import TextIO
 FILE_BYTES = 5_000_000
 FILES_KEPT = 3
 LINE_BYTES = 32_768
+# Ours, Debezium's, Valkey's, PostgreSQL's.
+ROUTINE = re.compile(r'\{.*"level": "info"|\[INFO\] |\d+:\S+ .* \* |\d+ .*\b(LOG|DETAIL|STATEMENT):  ')
 _COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)
 
 
@@ -56,8 +59,13 @@ class LogFile:
             self._file = None
 
 
+def is_routine(text: str) -> bool:
+    """Whether a line is for the log file alone: what a part says of itself below a warning, one line per request."""
+    return ROUTINE.match(text) is not None
+
+
 class Output:
-    """Every line goes to the log file of who said it, and to the terminal unless `quiet`."""
+    """Every line goes to the log file of who said it, and to the terminal unless `quiet` or the line is routine."""
 
     def __init__(self, folder: Path, *, quiet: bool = False, terminal: TextIO | None = None) -> None:
         self._folder = folder
@@ -76,7 +84,7 @@ class Output:
         tail = self._tails.setdefault(name, [])
         tail.append(text)
         del tail[:-12]
-        if not self._quiet:
+        if not self._quiet and not is_routine(text):
             self._show(name, text)
 
     def tail(self, name: str) -> list[str]:

@@ -134,7 +134,7 @@ class Plan:
 def souk_task(command: str, env: Mapping[str, str], cwd: Path, *, patience: float = 300.0) -> Task:
     """One command of Souk's own as a task."""
     return Task(
-        name=command.replace(" ", "-"),
+        name=command.partition(" --")[0].replace(" ", "-"),
         argv=(sys.executable, "-m", "souk", *command.split()),
         env={**env, "SOUK_PROCESS": "command"},
         cwd=cwd,

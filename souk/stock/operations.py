@@ -13,8 +13,13 @@ from uuid import UUID
 
 from django.db import connection
 
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
 
+RESERVE = """
+    SELECT product_id, requested, available, for_sale
+      FROM reserve_stock(%(order)s, %(ids)s::uuid[], %(quantities)s::integer[], %(until)s::timestamptz)
+"""
 Reason = Literal["received", "damaged", "counted", "returned"]
 
 
@@ -46,13 +51,9 @@ def reserve_stock(*, order_id: UUID, wanted: Sequence[tuple[UUID, int]], until: 
     short; if there are any, nothing is held and the caller must roll back. Last statement before the commit: the stock
     rows stay locked until then.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT product_id, requested, available, for_sale"
-            "  FROM reserve_stock(%s, %s::uuid[], %s::integer[], %s::timestamptz)",
-            [order_id, [product for product, _ in wanted], [quantity for _, quantity in wanted], until],
-        )
-        return [ShortLine(*row) for row in cursor.fetchall()]
+    ids, quantities = [product for product, _ in wanted], [quantity for _, quantity in wanted]
+    rows = prepared_rows(RESERVE, {"order": order_id, "ids": ids, "quantities": quantities, "until": until})
+    return [ShortLine(*row) for row in rows]
 
 
 def keep_holds(*, order_id: UUID) -> int:

@@ -34,6 +34,26 @@ def test_every_line_has_its_moment_and_the_terminal_the_name_of_who_spoke(tmp_pa
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z hello\n", (tmp_path / "api.log").read_text())
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        '{"event": "request", "level": "info"}',
+        "[INFO] AsyncEmbeddedEngine: Engine is stopped.",
+        "880:M 24 Nov 2026 03:35:34.299 * Ready to accept connections tcp",
+        "879 LOG:  database system is ready to accept connections",
+        "1191 souk_cdc/Debezium Streaming DETAIL:  There are no running transactions.",
+    ],
+)
+def test_what_is_routine_goes_to_the_file_and_not_to_the_terminal(said: str, tmp_path: Path) -> None:
+    terminal = StringIO()
+    out = Output(tmp_path, terminal=terminal)
+    out.line("part", said)
+    out.line("part", '{"event": "unhandled error", "level": "error"}')
+    out.close()
+    assert terminal.getvalue() == 'part     | {"event": "unhandled error", "level": "error"}\n'
+    assert said in (tmp_path / "part.log").read_text()
+
+
 def test_several_logs_are_read_together_in_the_order_of_time(tmp_path: Path) -> None:
     (tmp_path / "api.log").write_text("2026-01-01T00:00:01.000Z first\n2026-01-01T00:00:03.000Z third\n")
     (tmp_path / "worker.log").write_text("2026-01-01T00:00:02.000Z second\n")

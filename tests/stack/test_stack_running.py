@@ -251,7 +251,7 @@ def test_up_with_servers_of_the_operator_starts_only_what_is_missing(
         }
         own_stack.up()
         names = [process["name"] for process in own_stack.status()["processes"]]
-        assert names == ["capture", "clock", "worker", "api", "supervisor"]
+        assert names == [*SERVICES[3:], "supervisor"]
         assert not {"postgres", "valkey"} & {path.name for path in own_stack.home.iterdir()}
         event = append_event(own_stack)
         wait_streamed(souk_stack, event)

@@ -4,7 +4,7 @@ from django.db import migrations
 
 # The heartbeat is in the publication, and not in Debezium's table list: the slot advances, and nothing leaks.
 PUBLICATION = "CREATE PUBLICATION souk_events FOR TABLE eventlog_event, cdc_heartbeat WITH (publish = 'insert')"
-HEARTBEAT = "CREATE TABLE cdc_heartbeat (at timestamptz NOT NULL)"
+HEARTBEAT = "CREATE TABLE cdc_heartbeat (at timestamptz PRIMARY KEY)"
 # As Debezium's JDBC offset store makes it, which would need the right to create tables.
 OFFSETS = """
 CREATE TABLE debezium_offset (

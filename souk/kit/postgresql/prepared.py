@@ -13,10 +13,11 @@ def prepared_rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[A
     """The rows of a statement with named parameters, prepared from its first use on.
 
     For statements whose good plan does not depend on their parameters: they get a generic one. Django's own cursors
-    bind on the client's side and prepare nothing. Raises Django's database errors.
+    bind on the client's side and prepare nothing, and read moments and jsonb as text in Python; here they come in binary,
+    jsonb as plain data. Raises Django's database errors.
     """
     connection.ensure_connection()
     with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
         # The statements are constants of the rooms' modules; what callers say stands in the parameters.
-        cursor.execute(statement.encode(), parameters, prepare=True)
+        cursor.execute(statement.encode(), parameters, prepare=True, binary=True)
         return cursor.fetchall()

@@ -20,7 +20,9 @@ def lock_order(*, order_id: UUID) -> Order:
 def lock_own_order(*, order_id: UUID, buyer: User) -> Order:
     """The buyer's order, locked until the transaction ends. Raises NotFound for everybody else's."""
     found = read_rows(
-        Order, "WHERE id = %s AND buyer_id = %s AND deleted IS NULL FOR NO KEY UPDATE", order_id, buyer.pk
+        Order,
+        "WHERE id = %(id)s AND buyer_id = %(buyer)s AND deleted IS NULL FOR NO KEY UPDATE",
+        {"id": order_id, "buyer": buyer.pk},
     )
     if not found:
         raise NotFound

@@ -9,17 +9,24 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
-from django.db import connection, transaction
+from django.db import transaction
 
 from souk.accounts.models import User
 from souk.eventlog.operations import acting_user
 from souk.kit.context import current_traceparent
 from souk.kit.machine import initial_state
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
 from souk.orders.machine import OrderMachine
 from souk.orders.models import Order, OrderLine
 from souk.stock.operations import ShortLine, reserve_stock
 
+OFFERS = """
+    SELECT waiting, moment, wanted_id, seller_id, seller_username, seller_display_name, title, price_amount,
+           price_currency
+      FROM offers_to(%(buyer)s, %(ids)s::uuid[], %(most)s::integer)
+"""
+OPEN = "SELECT open_order(%(order)s::jsonb, %(lines)s::jsonb, %(event)s::jsonb)"
 ORDER_COLUMNS = ("id", "buyer_id", "state", "currency", "total", "created", "expires_at")
 LINE_COLUMNS = (
     "id",
@@ -126,7 +133,7 @@ def merged(wanted: Sequence[Line]) -> list[Line]:
 
 def offers_to(*, buyer_id: UUID, product_ids: Sequence[UUID], most: int) -> dict[UUID, Offer]:
     """Each product as it is offered now, by its id. The buyer's row is locked until the transaction ends."""
-    rows = _call("SELECT * FROM offers_to(%s, %s::uuid[], %s)", buyer_id, list(product_ids), most)
+    rows = prepared_rows(OFFERS, {"buyer": buyer_id, "ids": list(product_ids), "most": most})
     offers = [Offer(*row) for row in rows]
     return {offer.product_id: offer for offer in offers}
 
@@ -193,12 +200,12 @@ def _open_order(order: Order) -> None:
         "data": {"state": order.state, "total": {"amount": order.total, "currency": order.currency}},
         "audience": sorted(set(order.audience)),
     }
-    _call(
-        "SELECT open_order(%s::jsonb, %s::jsonb, %s::jsonb)",
-        _json({name: getattr(order, name) for name in ORDER_COLUMNS}),
-        _json([{name: getattr(line, name) for name in LINE_COLUMNS} for line in order.lines]),
-        _json(event),
-    )
+    rows = {
+        "order": {name: getattr(order, name) for name in ORDER_COLUMNS},
+        "lines": [{name: getattr(line, name) for name in LINE_COLUMNS} for line in order.lines],
+        "event": event,
+    }
+    prepared_rows(OPEN, {name: msgspec.json.encode(value).decode() for name, value in rows.items()})
 
 
 def _refuse_short(lines: Sequence[Line], short: Sequence[ShortLine]) -> None:
@@ -221,14 +228,3 @@ def _refuse_short(lines: Sequence[Line], short: Sequence[ShortLine]) -> None:
 
 def _error(line: Line, code: str, detail: str) -> dict[str, Any]:
     return {"pointer": f"/lines/{line.place}", "code": code, "detail": detail}
-
-
-def _call(sql: str, *parameters: Any) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
-
-
-def _json(value: Any) -> str:
-    return msgspec.json.encode(value).decode()

@@ -51,6 +51,10 @@ class Migration(migrations.Migration):
                     "tag_ids",
                     django.contrib.postgres.fields.ArrayField(base_field=models.UUIDField(), size=None),
                 ),
+                (
+                    "tag_names",
+                    django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), size=None),
+                ),
                 ("document", django.contrib.postgres.search.SearchVectorField()),
             ],
             options={

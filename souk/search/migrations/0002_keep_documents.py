@@ -23,11 +23,11 @@ $$;
 DOCUMENTS = """
 -- What search_product must hold of these products: a row for each that everybody can see.
 CREATE FUNCTION product_documents(p_ids uuid[]) RETURNS SETOF search_product LANGUAGE sql STABLE AS $$
-    SELECT p.id, p.published_id, p.seller_id, p.price_amount, p.price_currency, worn.ids,
+    SELECT p.id, p.published_id, p.seller_id, p.price_amount, p.price_currency, worn.ids, worn.names,
            setweight(to_tsvector('souk_text', p.title), 'A')
            -- a word between the parts: no phrase reaches from one into the next
            || '''#.'':1'::tsvector
-           || setweight(to_tsvector('souk_text', worn.names), 'B')
+           || setweight(to_tsvector('souk_text', array_to_string(worn.names, ' , ')), 'B')
            || '''#.'':1'::tsvector
            || setweight(to_tsvector('souk_text', p.description), 'D')
            || array_to_tsvector(
@@ -41,7 +41,7 @@ CREATE FUNCTION product_documents(p_ids uuid[]) RETURNS SETOF search_product LAN
       FROM catalog_product p,
            LATERAL (
                SELECT coalesce(array_agg(t.id ORDER BY t.name), '{}') AS ids,
-                      coalesce(string_agg(t.name, ' , ' ORDER BY t.name), '') AS names,
+                      coalesce(array_agg(t.name ORDER BY t.name), '{}') AS names,
                       coalesce(array_agg('#t:' || t.id), '{}') AS lexemes
                  FROM catalog_producttag w JOIN catalog_tag t ON t.id = w.tag_id
                 WHERE w.product_id = p.id AND w.deleted IS NULL AND t.deleted IS NULL
@@ -76,11 +76,12 @@ BEGIN
     INSERT INTO search_product AS s SELECT * FROM product_documents(p_ids)
         ON CONFLICT (product_id) DO UPDATE
        SET published_id = excluded.published_id, seller_id = excluded.seller_id, price_amount = excluded.price_amount,
-           price_currency = excluded.price_currency, tag_ids = excluded.tag_ids, document = excluded.document
-     WHERE (s.published_id, s.seller_id, s.price_amount, s.price_currency, s.tag_ids, s.document)
+           price_currency = excluded.price_currency, tag_ids = excluded.tag_ids,
+           tag_names = excluded.tag_names, document = excluded.document
+     WHERE (s.published_id, s.seller_id, s.price_amount, s.price_currency, s.tag_ids, s.tag_names, s.document)
            IS DISTINCT FROM
            (excluded.published_id, excluded.seller_id, excluded.price_amount, excluded.price_currency,
-            excluded.tag_ids, excluded.document);
+            excluded.tag_ids, excluded.tag_names, excluded.document);
     INSERT INTO search_word
     SELECT found.word FROM spelled_words(p_ids) AS found (word)
      WHERE NOT EXISTS (SELECT 1 FROM search_word known WHERE known.word = found.word) ORDER BY found.word

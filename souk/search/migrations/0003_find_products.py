@@ -112,22 +112,22 @@ BEGIN
      LIMIT p_wanted;
 END $$;
 
--- Look up: everything that matches by the index on the documents, cut to [p_from, p_edge), newest first.
-CREATE FUNCTION look_up_newest(p_query tsquery, p_from uuid, p_edge uuid, p_wanted integer, {FILTERS})
-RETURNS TABLE (product_id uuid, published_id uuid)
+-- Look up: everything that matches by the index on the documents, cut to [p_from, p_edge), newest first; whether the
+-- p_most newest of it pass the filters too.
+CREATE FUNCTION look_up_newest(p_query tsquery, p_from uuid, p_edge uuid, p_most_hits bigint, {FILTERS})
+RETURNS TABLE (product_id uuid, published_id uuid, fits boolean)
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 #variable_conflict use_column
 BEGIN
     RETURN QUERY
-    WITH hit AS MATERIALIZED (
-        SELECT s.product_id, s.published_id, s.seller_id, s.price_amount, s.price_currency
-          FROM search_product s WHERE s.document @@ p_query
-    )
-    SELECT c.product_id, c.published_id
-      FROM (SELECT * FROM hit WHERE hit.published_id < p_edge AND hit.published_id >= p_from
-             ORDER BY hit.published_id DESC) c
-     WHERE {CONDITIONS}
-     LIMIT p_wanted;
+    SELECT c.product_id, c.published_id, {CONDITIONS}
+      FROM (SELECT * FROM (
+                SELECT s.product_id, s.published_id, s.seller_id, s.price_amount, s.price_currency
+                  FROM search_product s WHERE s.document @@ p_query
+                OFFSET 0  -- a fence: the index on published_id is not the way to find words
+            ) hit
+             WHERE hit.published_id < p_edge AND hit.published_id >= p_from
+             ORDER BY hit.published_id DESC LIMIT p_most_hits) c;
 END $$
 """
 
@@ -174,7 +174,7 @@ BEGIN
         END IF;
         width := least(width * 5, 5000);
     END LOOP;
-    SELECT f.ids, f.keys, f.edge INTO got
+    SELECT f.ids[:p_limit + 1] AS ids, f.keys[:p_limit + 1] AS keys, f.edge INTO got
       FROM look_up_by_spans(p_query, edge, p_limit + 1 - cardinality(ids),
                             p_currency, p_least, p_most, p_available, p_budget) f;
     ids := ids || got.ids;
@@ -203,6 +203,8 @@ DECLARE
     moment bigint;
     from_id uuid;
     level integer := 6;
+    step tsquery;
+    hits bigint;
     got record;
 BEGIN
     ids := '{{}}';
@@ -226,13 +228,20 @@ BEGIN
                 level := level - 1;
             END LOOP;
         END IF;
-        SELECT array_agg(l.product_id) AS ids, array_agg(l.published_id) AS keys INTO got
-          FROM look_up_newest(
-                   CASE WHEN expected > few
-                        THEN p_query && quote_literal(span_lexeme(level, moment))::tsquery ELSE p_query END,
-                   from_id, edge, p_wanted - cardinality(ids), p_currency, p_least, p_most, p_available) l;
-        ids := ids || coalesce(got.ids, '{{}}');
-        keys := keys || coalesce(got.keys, '{{}}');
+        step := CASE WHEN expected > few
+                     THEN p_query && quote_literal(span_lexeme(level, moment))::tsquery ELSE p_query END;
+        hits := 2 * (p_wanted - cardinality(ids));
+        LOOP
+            SELECT coalesce(array_agg(l.product_id) FILTER (WHERE l.fits), '{{}}') AS ids,
+                   coalesce(array_agg(l.published_id) FILTER (WHERE l.fits), '{{}}') AS keys, count(*) AS seen
+              INTO got
+              FROM look_up_newest(step, from_id, edge, hits, p_currency, p_least, p_most, p_available) l;
+            -- Filters that are not in the index refused most of them: once more, with all there are.
+            EXIT WHEN hits IS NULL OR got.seen < hits OR cardinality(ids) + cardinality(got.ids) >= p_wanted;
+            hits := NULL;
+        END LOOP;
+        ids := ids || got.ids;
+        keys := keys || got.keys;
         edge := CASE WHEN expected > few THEN from_id END;
         IF edge IS NULL OR cardinality(ids) >= p_wanted OR clock_timestamp() - began > p_budget THEN
             RETURN;
