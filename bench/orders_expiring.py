@@ -52,10 +52,6 @@ def main() -> None:
     asked.add_argument("--database", default="")
     arguments = asked.parse_args()
     with tempfile.TemporaryDirectory(prefix="souk-bench-") as folder, database(arguments.database, Path(folder)) as url:
-        os.environ.update(
-            {"DJANGO_SETTINGS_MODULE": "souk.settings", "SOUK_DATABASE_URL": url, "SOUK_PROCESS": "clock"}
-        )
-        django.setup()
         found = measured(url, Path(folder), pending=arguments.pending, due=arguments.due)
     found = {"machine": machine(), **found}
     RESULTS.mkdir(exist_ok=True)

@@ -46,7 +46,7 @@ def main() -> None:
 
 @contextmanager
 def database(given: str, folder: Path) -> Iterator[str]:
-    """The database to measure, which Django speaks to from now on: the given one, or a durable PostgreSQL of our own."""
+    """The database to measure, which Django speaks to from now on: the given one, or a durable one of our own."""
     with nullcontext(given) if given else running_postgres(folder / "home", durable=True) as url:
         wrapper = connections["default"]
         wrapper.settings_dict.update(settings.database(url))

@@ -15,7 +15,7 @@ from typing import Any
 import psycopg
 
 from bench.catalogue import fill
-from bench.server import database, pgbench, post, serving, wrk
+from bench.server import cpu_seconds, database, pgbench, post, serving, wrk
 from souk.catalog.models import ONE_SHOWN, SUGGESTED_BEGINNING
 from souk.search.operations.finding import BEST as BEST_FOUND
 from souk.search.operations.finding import BUDGET, CANDIDATES, FOUND, NEWEST, OF_SELLER
@@ -98,9 +98,19 @@ def measured(url: str, one: dict[str, str], *, seconds: int, only: str) -> dict[
             if only not in name:
                 continue
             wrk(f"{address}/api/v1{where}", seconds=1)
+            before = cpu_seconds(url)
             load = wrk(f"{address}/api/v1{where}", seconds=seconds)
+            after = cpu_seconds(url)
+            answers = load.per_second * seconds / 1000
+            used = [round((late - early) / answers, 3) for early, late in zip(before, after, strict=True)]
             ceiling = pgbench(url, literal(statement, values), seconds=seconds)
-            told[name] = {**asdict(load), "ceiling": ceiling, "ratio": round(load.per_second / ceiling, 2)}
+            told[name] = {
+                **asdict(load),
+                "ceiling": ceiling,
+                "ratio": round(load.per_second / ceiling, 2),
+                "api_cpu_ms": used[0],
+                "database_cpu_ms": used[1],
+            }
             if name == "list":
                 bearer = wrk(f"{address}/api/v1{where}", seconds=seconds, token=token)
                 told["list with a bearer"] = asdict(bearer)

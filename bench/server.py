@@ -14,6 +14,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -92,6 +93,27 @@ def wait_until_it_answers(address: str) -> None:
         else:
             return
     raise SystemExit(f"{address} does not answer")
+
+
+def cpu_seconds(url: str) -> tuple[float, float]:
+    """What the API's processes and the database's back ends have used of the processors so far."""
+    with psycopg.connect(url) as connection:
+        found = connection.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+        backends = {str(pid) for (pid,) in found}
+    api = database_side = 0.0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            used = (process / "stat").read_text().rpartition(")")[2].split()
+            ours = b"souk.wsgi:application" in (process / "cmdline").read_bytes()
+            port = str(PORT).encode() in (process / "cmdline").read_bytes()
+        except OSError:
+            continue
+        seconds = (int(used[11]) + int(used[12])) / os.sysconf("SC_CLK_TCK")
+        api += seconds if ours and port else 0
+        database_side += seconds if process.name in backends else 0
+    return api, database_side
 
 
 def post(address: str, body: dict[str, str], *, form: bool = False) -> Any:

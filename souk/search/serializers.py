@@ -83,7 +83,7 @@ def listed_out(row: Sequence[Any], caller_id: UUID | None) -> ProductOut:
         available=on_hand - reserved,
         state=ACTIVE,
         tags=tags,
-        images=images,
+        images=[] if images == "[]" else msgspec.json.decode(images),
         published=moment_of(published_id),
         created=made,
         updated=updated,

@@ -17,7 +17,7 @@ import redis
 from souk.stack.postgres import running_postgres
 from tests.stack.private import SoukStack, wait_for
 
-SERVICES = ["postgres", "streams", "cache", "capture", "clock", "worker", "api"]
+SERVICES = ["postgres", "streams", "cache", "capture", "clock", "worker", "live", "api"]
 
 
 def health(stack: SoukStack) -> dict[str, Any]:

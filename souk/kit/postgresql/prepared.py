@@ -13,7 +13,7 @@ def prepared_rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[A
     """The rows of a statement with named parameters, prepared from its first use on.
 
     For statements whose good plan does not depend on their parameters: they get a generic one. Django's own cursors
-    bind on the client's side and prepare nothing, and read moments and jsonb as text in Python; here they come in binary,
+    bind on the client's side, prepare nothing, and read moments and jsonb in Python; here all comes in binary, and
     jsonb as plain data. Raises Django's database errors.
     """
     connection.ensure_connection()

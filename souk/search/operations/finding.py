@@ -19,7 +19,7 @@ BUDGET = "25 ms"
 CANDIDATES = 500
 LISTED = """
     p.id, p.seller_id, u.username, u.display_name, p.title, p.description, p.price_amount, p.price_currency,
-    p.images, p.published_id, p.created, p.updated, s.on_hand, s.reserved,
+    p.images::text, p.published_id, p.created, p.updated, s.on_hand, s.reserved,
     d.tag_names
 """
 # Everything, newest first. The list that everybody sees first needs no function.

@@ -1,0 +1,232 @@
+"""Live streams and webhooks on a whole running Souk: what listeners hear while parts of it die and come back."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from tests.callers import PASSWORD
+from tests.receivers import Receiver, running_receiver
+from tests.stack.private import SoukStack, wait_for
+
+
+@dataclass
+class Caller:
+    """A user who speaks to a running stack."""
+
+    stack: SoukStack
+    token: str = ""
+    sold: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def register(cls, stack: SoukStack) -> Caller:
+        name = f"user-{uuid4().hex[:12]}"
+        base = stack.base_url
+        httpx.post(f"{base}/api/v1/users", json={"username": name, "password": PASSWORD}).raise_for_status()
+        form = {"grant_type": "password", "username": name, "password": PASSWORD, "client_id": "souk-web"}
+        given = httpx.post(f"{base}/oauth/token", data=form).raise_for_status()
+        return cls(stack, given.json()["access_token"])
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
+    def live(self) -> str:
+        return f"http://127.0.0.1:{self.stack.environment['SOUK_LIVE_PORT']}/live"
+
+    def post(self, path: str, body: Any = None) -> Any:
+        answer = httpx.post(f"{self.stack.base_url}{path}", json=body, headers=self.headers, timeout=30)
+        assert answer.is_success, answer.text
+        return answer.json()
+
+    def offer(self, title: str) -> str:
+        body = {"title": title, "price": {"amount": 500, "currency": "EUR"}, "stock": 5}
+        return str(self.post("/api/v1/products", body)["id"])
+
+    def feed(self) -> list[dict[str, Any]]:
+        return list(httpx.get(f"{self.stack.base_url}/api/v1/events?limit=100", headers=self.headers).json()["results"])
+
+
+@dataclass
+class Ear:
+    """An EventSource: keeps the id of what it heard last, and connects again with it whenever it is cut off."""
+
+    caller: Caller
+    heard: list[dict[str, Any]] = field(default_factory=list)
+    connections: int = 0
+    last_id: str = ""
+    deaf: threading.Event = field(default_factory=threading.Event)
+
+    def listen(self) -> None:
+        while not self.deaf.is_set():
+            headers = {**self.caller.headers, **({"Last-Event-ID": self.last_id} if self.last_id else {})}
+            try:
+                with httpx.stream("GET", self.caller.live, headers=headers, timeout=30) as answer:
+                    if answer.status_code == 200:
+                        self.connections += 1
+                        self._hear(answer)
+            except httpx.HTTPError:
+                pass
+            time.sleep(0.1)
+
+    def _hear(self, answer: httpx.Response) -> None:
+        for line in answer.iter_lines():
+            name, _, value = line.partition(": ")
+            if name == "id":
+                self.last_id = value
+            elif name == "data":
+                self.heard.append(json.loads(value))
+            if self.deaf.is_set():
+                return
+
+    def titles(self) -> list[str]:
+        return [event["data"]["title"] for event in self.heard if event["type"] == "product.created"]
+
+
+@contextmanager
+def listening(caller: Caller) -> Iterator[Ear]:
+    ear = Ear(caller)
+    thread = threading.Thread(target=ear.listen, daemon=True)
+    thread.start()
+    wait_for(lambda: bool(ear.last_id), what="the live stream is open")
+    try:
+        yield ear
+    finally:
+        ear.deaf.set()
+
+
+def test_a_listener_hears_every_event_once_and_in_order_though_the_live_process_is_killed(
+    souk_stack: SoukStack,
+) -> None:
+    seller = Caller.register(souk_stack)
+    wanted = [f"Bowl {number}" for number in range(30)]
+    with listening(seller) as ear:
+        for title in wanted[:10]:
+            seller.offer(title)
+        pid = souk_stack.kill("live")
+        for title in wanted[10:20]:
+            seller.offer(title)
+        souk_stack.wait_restarted("live", than=pid)
+        for title in wanted[20:]:
+            seller.offer(title)
+        wait_for(lambda: len(ear.titles()) >= len(wanted), what="every event was heard")
+        assert ear.titles() == wanted
+        assert ear.connections >= 2
+        assert ear.heard == seller.feed()[1:]
+
+
+def test_listeners_hear_what_is_theirs_and_nothing_of_others(souk_stack: SoukStack) -> None:
+    seller, buyer, stranger = (Caller.register(souk_stack) for _ in range(3))
+    bowl = seller.offer("Bowl")
+    with listening(seller) as sells, listening(buyer) as buys, listening(stranger) as neither:
+        order = buyer.post("/api/v1/orders", {"lines": [{"product_id": bowl, "quantity": 1}]})
+        wait_for(lambda: bool(sells.heard) and bool(buys.heard), what="buyer and seller heard of the order")
+        assert buys.heard[0]["data"]["lines"] == order["lines"]
+        assert sells.heard[0]["subject"] == {"type": "order", "id": order["id"]}
+        stranger.offer("Theirs")
+        wait_for(lambda: bool(neither.heard), what="the stranger heard of their own product")
+        assert [event["type"] for event in neither.heard] == ["product.created"]
+
+
+def test_a_ticket_opens_one_connection_and_no_second_one(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    ticket = seller.post("/api/v1/live/tickets")
+    assert ticket["expires_in"] == 60
+    address = f"{seller.live}?ticket={ticket['ticket']}"
+    with httpx.stream("GET", address, timeout=30) as answer:
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/event-stream")
+        seller.offer("Bowl")
+        lines = answer.iter_lines()
+        assert next(line for line in lines if line.startswith("event: ")) == "event: product.created"
+    refused = httpx.get(address)
+    assert (refused.status_code, refused.json()["code"]) == (401, "not_authenticated")
+
+
+def test_a_connection_ends_when_its_token_does(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    with httpx.stream("GET", seller.live, headers=seller.headers, timeout=60) as answer:
+        lines = answer.iter_lines()
+        next(lines)
+        form = {"token": seller.token, "client_id": "souk-web"}
+        httpx.post(f"{souk_stack.base_url}/oauth/revoke", data=form).raise_for_status()
+        # Ends by itself: with or without a proper end of the stream.
+        with suppress(httpx.RemoteProtocolError):
+            assert [line for line in lines if line.startswith("data")] == []
+    assert httpx.get(seller.live, headers=seller.headers).status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "status", "code"),
+    [
+        ("/live", {}, 401, "not_authenticated"),
+        ("/live", {"Authorization": "Bearer nobody"}, 401, "not_authenticated"),
+        ("/live?ticket=nothing", {}, 401, "not_authenticated"),
+        ("/live?ticket=a&ticket=b", {}, 400, "malformed_request"),
+        ("/live?types=order.eaten", None, 400, "malformed_request"),
+        ("/live?after=forged", None, 400, "malformed_request"),
+        ("/live?cursor=x", None, 400, "malformed_request"),
+        ("/elsewhere", None, 404, "not_found"),
+    ],
+)
+def test_a_live_request_that_cannot_be_answered_is_told_why(
+    souk_stack: SoukStack, path: str, headers: dict[str, str] | None, status: int, code: str
+) -> None:
+    seller = Caller.register(souk_stack)
+    address = seller.live.removesuffix("/live") + path
+    refused = httpx.get(address, headers=seller.headers if headers is None else headers)
+    assert (refused.status_code, refused.json()["code"]) == (status, code)
+    assert refused.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_user_may_not_hold_ever_more_connections(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    with httpx.Client(timeout=30) as client:
+        requests = [client.build_request("GET", seller.live, headers=seller.headers) for _ in range(21)]
+        answers = [client.send(request, stream=True) for request in requests]
+        assert [answer.status_code for answer in answers] == [200] * 20 + [429]
+        assert answers[-1].headers["Retry-After"] == "10"
+        for answer in answers:
+            answer.close()
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with running_receiver() as running:
+        yield running
+
+
+def test_a_webhook_is_received_and_verified_across_a_restart_of_everything(
+    tmp_path_factory: pytest.TempPathFactory, receiver: Receiver
+) -> None:
+    extra = {"SOUK_RATE_LIMITS": "off", "SOUK_WEBHOOK_ALLOW_LOOPBACK": "1"}
+    stack = SoukStack(tmp_path_factory.mktemp("hooked"), extra=extra)
+    try:
+        stack.up()
+        seller = Caller.register(stack)
+        webhook = seller.post("/api/v1/webhooks", {"url": receiver.url, "types": ["product.created"]})
+        seller.offer("Before")
+        wait_for(lambda: len(receiver.taken) == 1, what="the first event was received")
+        receiver.answers = [503]
+        seller.offer("While it fails")
+        wait_for(lambda: len(receiver.taken) == 2, what="the second event was refused")
+        stack.down()
+        stack.up()
+        seller.offer("After")
+        wait_for(lambda: len(receiver.taken) == 4, what="the rest was received", seconds=90)
+    finally:
+        stack.down()
+    told = receiver.verified(webhook["secret"])
+    titles = [event["data"]["title"] for event in told]
+    assert titles[:2] == ["Before", "While it fails"]
+    assert sorted(titles[2:]) == ["After", "While it fails"]
+    assert len({event["id"] for event in told}) == 3
