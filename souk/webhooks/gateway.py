@@ -81,8 +81,10 @@ def check_url(url: str, *, allow_loopback: bool) -> httpx.URL:
         raise BadAddress("This is not an address.") from invalid
     if address.scheme != "https" and not (address.scheme == "http" and allow_loopback):
         raise BadAddress("The address must begin with https://.")
-    if not address.host or address.userinfo or "@" in url.split("/")[2] or address.fragment or address.port == 0:
+    if not address.host or address.userinfo or "@" in url.split("/")[2] or address.fragment:
         raise BadAddress("The address has a host, and neither a user name nor a fragment.")
+    if address.port is not None and not 0 < address.port < 65536:
+        raise BadAddress("A port is a number from 1 to 65535.")
     try:
         literal = ip_address(address.host)
     except ValueError:

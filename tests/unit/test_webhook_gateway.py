@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Verifier
 
@@ -46,7 +46,7 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, port)) for address in found]
 
-    monkeypatch.setattr(gateway.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return asked
 
 
@@ -83,6 +83,7 @@ def test_a_public_https_address_is_taken(url: str) -> None:
     assert str(check_url(url, allow_loopback=False)) == url
 
 
+@settings(max_examples=50)
 @given(st.text(max_size=80).map(lambda text: "https://" + text) | st.text(max_size=80))
 def test_no_text_does_more_harm_than_being_refused(text: str) -> None:
     try:
@@ -140,7 +141,7 @@ def test_a_name_without_an_address_is_a_failure_that_is_told(monkeypatch: pytest
     def unknown(*_: Any, **__: Any) -> None:
         raise socket.gaierror(-2, "unknown")
 
-    monkeypatch.setattr(gateway.socket, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     assert send_once("https://receiver.example/").error == "The name cannot be resolved."
 
 
