@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -75,7 +74,7 @@ def figures(heard: Heard, took: float, before: dict[str, float], after: dict[str
 
 
 def processor_seconds(url: str) -> dict[str, float]:
-    """Processor time until now of the API's processes and of PostgreSQL's, and of the clients that have ended."""
+    """Processor time until now of the API's processes and of PostgreSQL's."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
     parents = parent_of_all()
@@ -87,8 +86,7 @@ def processor_seconds(url: str) -> dict[str, float]:
             spent["api"] += seconds_of(process)
         elif postmaster in (process, parent):
             spent["postgresql"] += seconds_of(process)
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return {**spent, "clients": children.ru_utime + children.ru_stime}
+    return spent
 
 
 def parent_of_all() -> dict[int, int]:

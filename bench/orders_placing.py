@@ -55,11 +55,11 @@ def database(given: str, folder: Path) -> Iterator[str]:
 
 
 def machine() -> dict[str, Any]:
-    """Where it was measured, and how busy the machine was with other things."""
+    """Where it was measured, and how busy the machine was, with other things too."""
     return {
         "cores": os.cpu_count(),
         "python": platform.python_version(),
-        "load_before": [round(one, 1) for one in os.getloadavg()],
+        "load_at_the_end": [round(one, 1) for one in os.getloadavg()],
     }
 
 

@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _gain(ratings: Sequence[int]) -> float:
-    return sum((2**rating - 1) / math.log2(place + 2) for place, rating in enumerate(ratings[:AT]))
+    return sum((2.0**rating - 1) / math.log2(place + 2) for place, rating in enumerate(ratings[:AT]))
 
 
 if __name__ == "__main__":

@@ -29,34 +29,42 @@ class Receiver:
         return [Verifier(secret).verify(body, headers) for headers, body in self.taken]
 
 
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        receiver = self.server.receiver
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        receiver.taken.append((dict(self.headers), body))
+        receiver.held.wait(30)
+        with suppress(OSError):
+            self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
+            for name, value in receiver.headers.items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
+        pass
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, receiver: Receiver) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.receiver = receiver
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        pass
+
+
 @contextmanager
 def running_receiver(*, tls: ssl.SSLContext | None = None) -> Iterator[Receiver]:
     """A receiver on a free port of this machine."""
     receiver = Receiver()
     receiver.held.set()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            receiver.taken.append((dict(self.headers), body))
-            receiver.held.wait(30)
-            with suppress(OSError):
-                self.send_response(receiver.answers.pop(0) if receiver.answers else 200)
-                for name, value in receiver.headers.items():
-                    self.send_header(name, value)
-                self.send_header("Content-Length", "0")
-                self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request: Any, client_address: Any) -> None:
-            pass
-
-    server = Server(("127.0.0.1", 0), Handler)
+    server = _Server(receiver)
     if tls is not None:
         server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     thread = threading.Thread(target=server.serve_forever, args=[0.05])

@@ -10,6 +10,7 @@ from django.db import connection
 
 from souk.accounts.operations import purge_dead_tokens, send_due_mails
 from souk.bags.operations import abandon_untouched_bags
+from souk.catalog.operations.tagging import fold_tag_uses
 from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
 from souk.orders.machine import PENDING
 from souk.orders.operations import expire_due_orders
@@ -111,6 +112,7 @@ DUTIES = [
     Duty(name="send due mails", work=send_due_mails, every=1),
     Duty(name="purge dead tokens", work=purge_all_dead_tokens, every=600),
     Duty(name="send webhooks", work=send_webhooks, every=0.25),
+    Duty(name="fold tag uses", work=fold_tag_uses, every=1),
     Duty(name="purge old deliveries", work=purge_deliveries, every=600),
 ]
 

@@ -13,10 +13,10 @@ import httpx
 import structlog
 from django.conf import settings
 from django.db import Error
-from prometheus_client import Counter, Gauge
+from prometheus_client import Counter
 
 from souk.webhooks.gateway import Sent, open_client, send
-from souk.webhooks.operations import Due, queue_deliveries, seconds_behind, settle_delivery, take_due_deliveries
+from souk.webhooks.operations import Due, queue_deliveries, settle_delivery, take_due_deliveries
 
 log = structlog.get_logger()
 # Tries under way in one process. Each is a socket and a few kilobytes.
@@ -27,7 +27,6 @@ ROUND_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 
 deliveries = Counter("souk_webhook_tries", "Tries to send an event to a webhook, by what came of them.", ["outcome"])
-behind = Gauge("souk_webhook_behind_seconds", "Age of the oldest event that was not looked at for webhooks.")
 
 
 class Sender:
@@ -50,7 +49,6 @@ class Sender:
             self._settle_ended()
             if time.monotonic() >= until:
                 break
-        behind.set(seconds_behind())
 
     def _begin(self) -> None:
         room = MOST_UNDER_WAY - len(self._under_way)

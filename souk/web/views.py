@@ -14,8 +14,10 @@ from souk.kit.door import answer
 from souk.kit.problem import Forbidden
 from souk.web.gauges import ShopGauges
 from souk.web.health import health
+from souk.web.webhook_gauges import WebhookGauges
 
 REGISTRY.register(ShopGauges())
+REGISTRY.register(WebhookGauges())
 
 
 class Live(View):

@@ -215,6 +215,7 @@ def _shown(failed: Exception) -> str:
         TimeoutError: f"No answer within {SECONDS_IN_ALL:.0f} seconds.",
         httpx.TimeoutException: f"No answer within {SECONDS_IN_ALL:.0f} seconds.",
         httpx.ConnectError: "No connection.",
+        httpx.NetworkError: "The connection broke off.",
         httpx.RemoteProtocolError: "The answer is not HTTP.",
     }
     return next((text for kind, text in kinds.items() if isinstance(failed, kind)), type(failed).__name__)

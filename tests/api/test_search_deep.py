@@ -13,14 +13,14 @@ from souk.accounts.models import User
 from souk.search.operations.finding import Wish, find_newest
 from tests.conftest import empty_tables
 
-PRODUCTS = 36_000
+PRODUCTS, AT_ONCE = 36_000, 3_000
 # One product in ten minutes. Words: a third has `often`, one in 400 `seldom`, the oldest 300 `ancient`, all but the
 # newest third `former`.
 FILL = """
     INSERT INTO catalog_product (id, created, updated, last_sequence, state, title, description, price_amount,
                                  price_currency, images, published_id, version, seller_id)
     SELECT id, now(), now(), 0, 'ACTIVE', 'Thing', words, n, 'EUR', '[]', id, 1, %s
-      FROM generate_series(1, %s) AS n,
+      FROM generate_series(%s, %s) AS n,
            LATERAL (SELECT overlay(first_uuid(1700000000000 + n * 600000::bigint)::text placing lpad(to_hex(n), 12, '0')
                                    from 25 for 12)::uuid AS id,
                            concat_ws(' ', CASE WHEN n %% 3 = 0 THEN 'often' END,
@@ -37,7 +37,8 @@ def long_catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
         seller = User(username="old-hand")
         seller.save(force_insert=True)
         with connection.cursor() as cursor:
-            cursor.execute(FILL, [seller.pk, PRODUCTS])
+            for first in range(1, PRODUCTS + 1, AT_ONCE):
+                cursor.execute(FILL, [seller.pk, first, first + AT_ONCE - 1])
             cursor.execute(
                 "INSERT INTO stock_stock (product_id, owner_id, on_hand, for_sale)"
                 " SELECT id, seller_id, 0, true FROM catalog_product"

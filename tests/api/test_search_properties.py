@@ -252,7 +252,7 @@ def test_triggers_keep_the_search_table_equal_to_a_rebuild(
             lambda some: Product.objects.filter(pk__in=[p.pk for p in some]).update(price_amount=chance.randrange(99)),
             lambda some: Product.objects.filter(pk__in=[p.pk for p in some]).update(state=ARCHIVED),
             lambda some: Product.objects.filter(published_id__isnull=False).update(state=ACTIVE),
-            lambda some: [product.mark_deleted() for product in some[:1]],
+            lambda some: some[0].mark_deleted(),
             lambda some: ProductTag.objects.filter(product__in=some).update(deleted=products[0].created),
             lambda some: ProductTag.objects.bulk_create(
                 [ProductTag(product=product, tag=chance.choice(tags)) for product in some], ignore_conflicts=True

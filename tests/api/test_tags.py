@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from souk.accounts.models import User
@@ -23,7 +25,7 @@ def suggested(api: Api, prefix: str = "") -> list[tuple[str, int]]:
     return [(tag["name"], tag["products_count"]) for tag in answer.body["results"]]
 
 
-def found(api: Api, **query: object) -> list[str]:
+def found(api: Api, **query: Any) -> list[str]:
     return [product["title"] for product in api.get("/products", **query).body["results"]]
 
 
@@ -153,7 +155,7 @@ def test_a_seller_puts_tags_on_their_products_and_takes_them_off(seller: SignedI
 @pytest.mark.parametrize(
     "query", [{"limit": 0}, {"limit": 101}, {"sort": "newest"}, {"prefix": "a" * 51}, {"prefix": "\0"}, {"cursor": "x"}]
 )
-def test_bad_questions_about_tags_are_named(anonymous: Api, query: dict[str, object]) -> None:
+def test_bad_questions_about_tags_are_named(anonymous: Api, query: dict[str, Any]) -> None:
     refused = anonymous.get("/tags", **query)
     assert (refused.code, refused.pointers) == ("malformed_request", [next(iter(query))])
     assert anonymous.get("/tags/%00").code == anonymous.get("/tags/Oak").code == "not_found"

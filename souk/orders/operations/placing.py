@@ -67,6 +67,11 @@ class Offer:
     price: int
     currency: str
 
+    @property
+    def is_buyable(self) -> bool:
+        """Whether anybody can buy it now; the other columns have values only then."""
+        return self.seller_id is not None
+
 
 class OutOfStock(Refused):
     """Some lines ask for more than can be sold. 409; one error per short line, with requested and available."""
@@ -144,7 +149,7 @@ def _refuse_hoarding(offers: Mapping[UUID, Offer], most: int) -> None:
 
 
 def _refuse_unbuyable(lines: Sequence[Line], offers: Mapping[UUID, Offer], buyer: User) -> None:
-    missing = [line for line in lines if offers[line.product_id].seller_id is None]
+    missing = [line for line in lines if not offers[line.product_id].is_buyable]
     if missing:
         raise ProductNotForSale(
             errors=[_error(line, ProductNotForSale.code, "It is not for sale.") for line in missing]

@@ -195,7 +195,9 @@ CREATE FUNCTION look_up_by_spans(
     OUT ids uuid[], OUT keys uuid[], OUT edge uuid
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    few CONSTANT integer := 3000;
+    few CONSTANT integer := 1000;
+    -- How many matches a span may be expected to hold: more, while spans turn out to be empty.
+    allowed integer := few / 10;
     began CONSTANT timestamptz := clock_timestamp();
     products double precision := (SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass);
     expected double precision := CASE WHEN products < 10 * few THEN 0 ELSE expected_matches(p_query) END;
@@ -224,7 +226,7 @@ BEGIN
             LOOP
                 from_id := first_uuid((moment >> (12 + 4 * level)) << (12 + 4 * level));
                 EXIT WHEN level = 0
-                       OR expected_products(from_id, edge) * (expected / products) < few / 10;
+                       OR expected_products(from_id, edge) * (expected / products) < allowed;
                 level := level - 1;
             END LOOP;
         END IF;
@@ -242,6 +244,7 @@ BEGIN
         END LOOP;
         ids := ids || got.ids;
         keys := keys || got.keys;
+        allowed := CASE WHEN got.seen = 0 THEN least(allowed * 4, 2 * few) ELSE few / 10 END;
         edge := CASE WHEN expected > few THEN from_id END;
         IF edge IS NULL OR cardinality(ids) >= p_wanted OR clock_timestamp() - began > p_budget THEN
             RETURN;
@@ -259,7 +262,7 @@ RETURNS TABLE (product_id uuid, published_id uuid, score float8)
 LANGUAGE plpgsql VOLATILE AS $$
 #variable_conflict use_column
 DECLARE
-    products double precision := greatest((SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass), 1);
+    products double precision := (SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass);
     lexemes text[] := tsvector_to_array(to_tsvector('souk_question', p_words));
     terms tsquery[];
     weights float8[];
@@ -267,7 +270,10 @@ BEGIN
     IF cardinality(lexemes) = 0 THEN
         lexemes := tsvector_to_array(to_tsvector('souk_text', p_words));
     END IF;
-    SELECT array_agg(term), array_agg(ln(1 + (greatest(products - expected, 0) + 0.5) / (expected + 0.5)))
+    -- Without statistics (a table that was never analysed) all words count alike.
+    SELECT array_agg(term), array_agg(CASE WHEN products > 0 THEN
+                                           ln(1 + (greatest(products - expected, 0) + 0.5) / (expected + 0.5))
+                                      ELSE 1 END)
       INTO terms, weights
       FROM unnest(lexemes) AS lexeme, LATERAL (SELECT quote_literal(lexeme)::tsquery AS term) t,
            LATERAL (SELECT expected_matches(term) AS expected) e;

@@ -5,6 +5,7 @@ from souk.webhooks.operations.queueing import (
     purge_deliveries,
     queue_deliveries,
     queue_test,
+    recent_outcomes,
     replay_events,
     seconds_behind,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "purge_deliveries",
     "queue_deliveries",
     "queue_test",
+    "recent_outcomes",
     "register_webhook",
     "replay_events",
     "rotate_secret",

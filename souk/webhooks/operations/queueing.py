@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import connection, transaction
+from django.db.models import Count
 
 from souk.accounts.models import User
 from souk.eventlog.operations import database_now, number_events
@@ -18,12 +19,13 @@ from souk.kit.entity import new_id
 from souk.kit.machine import IllegalTransition
 from souk.kit.problem import ValidationFailed
 from souk.webhooks.machine import ENABLED
-from souk.webhooks.models import Delivery, Webhook
+from souk.webhooks.models import DELIVERED, FAILED, PENDING, Delivery, Webhook
 from souk.webhooks.operations.registering import lock_webhook
 
 AT_ONCE = 2000
 MOST_REPLAYED = 10_000
 KEEP = timedelta(days=30)
+RECENT = timedelta(hours=1)
 PURGED_AT_ONCE = 1000
 
 LOCK_PROGRESS = "SELECT position FROM webhooks_progress WHERE id = 1 FOR NO KEY UPDATE SKIP LOCKED"
@@ -150,9 +152,15 @@ def seconds_behind() -> float:
     return float(seconds)
 
 
+def recent_outcomes() -> dict[str, int]:
+    """How many deliveries of the last hour stand how, for every outcome there is."""
+    rows = Delivery.objects.filter(pk__gte=_floor(database_now() - RECENT)).values_list("outcome").annotate(Count("pk"))
+    return {**dict.fromkeys((PENDING, DELIVERED, FAILED), 0), **dict(rows)}
+
+
 def purge_deliveries() -> int:
     """Delete deliveries of more than 30 days ago, in batches; returns how many. A duty of the clock."""
-    floor = UUID(int=int((database_now() - KEEP).timestamp() * 1000) << 80)
+    floor = _floor(database_now() - KEEP)
     purged = 0
     while True:
         with connection.cursor() as cursor:
@@ -161,6 +169,11 @@ def purge_deliveries() -> int:
         purged += count
         if count < PURGED_AT_ONCE:
             return purged
+
+
+def _floor(moment: datetime) -> UUID:
+    """The least id of a delivery made at this moment or later."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def _has_begun() -> bool:
