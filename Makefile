@@ -7,7 +7,7 @@ BIN := .venv/bin
 # `make setup PYTHON=python3.12` uses, from then on, another interpreter than the `python3` on the path.
 export PYTHON
 
-.PHONY: help setup run test test-unit test-api test-stack check lint types imports migrations pages format
+.PHONY: help setup run test test-unit test-api test-stack test-races check lint types imports migrations pages format
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,13 +22,18 @@ test: setup  ## all tests; starts what they need
 	@$(BIN)/pytest
 
 test-unit: setup  ## tests that need no service, in seconds
-	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack
+	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races
 
 test-api: setup  ## tests through HTTP on a real PostgreSQL
 	@$(BIN)/pytest tests/api
 
 test-stack: setup  ## tests with everything running
 	@$(BIN)/pytest tests/stack
+
+# Seeds are counted from 1; `make test` runs two.
+SEEDS ?= 20
+test-races: setup  ## concurrent buyers, sellers and clocks, with many seeds (SEEDS=20)
+	@RACE_SEEDS=$(SEEDS) $(BIN)/pytest tests/races
 
 check: setup  ## lint, format, types, import directions, migrations, generated pages
 	@$(MAKE) --keep-going lint types imports migrations pages deployment

@@ -125,6 +125,24 @@ def test_a_listener_hears_every_event_once_and_in_order_though_the_live_process_
         assert ear.heard == seller.feed()[1:]
 
 
+def test_a_listener_hears_everything_though_the_streams_are_killed(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    wanted = [f"Lamp {number}" for number in range(9)]
+    with listening(seller) as ear:
+        for title in wanted[:3]:
+            seller.offer(title)
+        pid = souk_stack.kill("streams")
+        for title in wanted[3:6]:
+            seller.offer(title)
+        wait_for(lambda: len(ear.titles()) >= 6, what="the events were heard without a wake-up")
+        souk_stack.wait_restarted("streams", than=pid)
+        for title in wanted[6:]:
+            seller.offer(title)
+        wait_for(lambda: len(ear.titles()) >= 9, what="the rest was heard")
+        assert ear.titles() == wanted
+        assert ear.connections == 1
+
+
 def test_listeners_hear_what_is_theirs_and_nothing_of_others(souk_stack: SoukStack) -> None:
     seller, buyer, stranger = (Caller.register(souk_stack) for _ in range(3))
     bowl = seller.offer("Bowl")

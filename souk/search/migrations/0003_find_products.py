@@ -195,7 +195,7 @@ CREATE FUNCTION look_up_by_spans(
     OUT ids uuid[], OUT keys uuid[], OUT edge uuid
 ) LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-    few CONSTANT integer := 1000;
+    few CONSTANT integer := 3000;
     -- How many matches a span may be expected to hold: more, while spans turn out to be empty.
     allowed integer := few / 10;
     began CONSTANT timestamptz := clock_timestamp();
@@ -244,7 +244,7 @@ BEGIN
         END LOOP;
         ids := ids || got.ids;
         keys := keys || got.keys;
-        allowed := CASE WHEN got.seen = 0 THEN least(allowed * 4, 2 * few) ELSE few / 10 END;
+        allowed := CASE WHEN got.seen = 0 THEN least(allowed * 4, 3 * few) ELSE few / 10 END;
         edge := CASE WHEN expected > few THEN from_id END;
         IF edge IS NULL OR cardinality(ids) >= p_wanted OR clock_timestamp() - began > p_budget THEN
             RETURN;
