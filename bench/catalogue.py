@@ -21,24 +21,24 @@ MADE = f"""
            CASE WHEN n %% (%(products)s / 20) = 7 THEN 999999999 ELSE 100 + floor(50000 * random() ^ 2)::integer END
                AS price
       FROM generate_series(%(first)s::integer, %(last)s::integer) AS n
-"""  # noqa: S608  # made of constants
+"""  # noqa: S608  # it is made of constants
 PEOPLE = f"""
     INSERT INTO accounts_user (id, created, updated, last_sequence, username, display_name, bio, email, email_verified,
                                is_staff, is_active, password)
     SELECT md5('seller' || n)::uuid, now(), now(), 1, 'seller-' || n, 'Seller ' || n, '', '', false, false, true, '!'
       FROM generate_series(1, {SELLERS}) AS n
-"""  # noqa: S608  # made of constants
+"""  # noqa: S608  # it is made of constants
 WORDS_OF_STAFF = f"""
     INSERT INTO catalog_tag (id, created, updated, name, description)
     SELECT md5('tag' || n)::uuid, now(), now(), 'tag-' || n, '' FROM generate_series(1, {TAGS}) AS n
-"""  # noqa: S608  # made of constants
+"""  # noqa: S608  # it is made of constants
 PRODUCTS = f"""
     INSERT INTO catalog_product (id, created, updated, last_sequence, state, title, description, price_amount,
                                  price_currency, images, published_id, version, seller_id)
     SELECT id, now(), now(), 0, 'ACTIVE', title, description, price, 'EUR', '[]', id, 1, md5('seller' || seller)::uuid
       FROM ({MADE}) made
-"""  # noqa: S608  # made of constants
-SPAN = f"WITH made AS ({PRODUCTS} RETURNING id) SELECT min(id::text), max(id::text) FROM made"  # noqa: S608  # constants
+"""  # noqa: S608  # it is made of constants
+SPAN = f"WITH made AS ({PRODUCTS} RETURNING id) SELECT min(id::text), max(id::text) FROM made"  # noqa: S608  # made of constants
 # The first tag is on half of all products, the others are skewed; three to a product.
 WORN = f"""
     INSERT INTO catalog_producttag (id, created, updated, product_id, tag_id)
@@ -48,7 +48,7 @@ WORN = f"""
                                     ELSE 1 + floor({TAGS - 1} ^ random())::integer END AS tag
                  FROM generate_series(1, 3) AS k WHERE p.id IS NOT NULL) drawn
      WHERE p.id BETWEEN %(from)s AND %(to)s
-"""  # noqa: S608  # made of constants
+"""  # noqa: S608  # it is made of constants
 STOCK = """
     INSERT INTO stock_stock (product_id, owner_id, on_hand, for_sale)
     SELECT id, seller_id, CASE WHEN random() < 0.95 THEN 5 ELSE 0 END, true FROM catalog_product

@@ -1,7 +1,7 @@
 """Reading the log as one of its listeners: by position, nothing skipped, nothing twice.
 
 A position is given after the commit, by one writer at a time, so the positions that a snapshot shows have no holes:
-whoever has read up to one of them has missed nothing before it. `docs/decisions/0050-*` says why ids cannot do that.
+whoever has read up to one of them has missed nothing before it. `docs/decisions/0023-*` says why ids cannot do that.
 """
 
 from __future__ import annotations

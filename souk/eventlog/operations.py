@@ -260,8 +260,8 @@ def change_state_of_many(
     """The guarded bulk form of `change_state`, for rows that the caller has locked; returns the ids that changed.
 
     Rows in another state than the machine allows for the event are passed over. `audience_sql` is an expression over
-    the changed row (`changed.id`, ...) that gives the event's audience. `data` is what the event tells beside the state;
-    `values` are further columns to set.
+    the changed row (`changed.id`, ...) that gives the event's audience. `data` is what the event tells beside the
+    state; `values` are further columns to set.
     """
     (target,) = set(transitions_of(model.machine)[event].values())
     sql = CHANGE_MANY.format(

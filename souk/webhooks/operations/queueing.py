@@ -1,7 +1,7 @@
 """What becomes a delivery: every event of an owner by its position in the feed, a test, what is asked for again.
 
 The log is looked through in order of position, many events in one statement, and how far that went is kept in the same
-transaction. So no event is missed or queued twice, and nobody has to hear each one. `docs/decisions/0051-*` says why.
+transaction. So no event is missed or queued twice, and nobody has to hear each one. `docs/decisions/0024-*` says why.
 """
 
 from __future__ import annotations
