@@ -110,7 +110,7 @@ def database(url: str) -> dict[str, Any]:
     """Django's settings of the PostgreSQL at `url` (a libpq URI); an empty one names no server and connects nowhere."""
     at = conninfo_to_dict(url or "postgresql://souk@127.0.0.1:1/souk")
     # The worker and the clock have a thread per hand and per duty, an API process four.
-    patience, most = (30, 14) if PROCESS in ("worker", "clock") else (10, 5)
+    patience, most = (30, 16) if PROCESS in ("worker", "clock") else (10, 5)
     limits = {
         "lock_timeout": "3s",
         "statement_timeout": f"{patience}s",
