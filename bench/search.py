@@ -17,6 +17,7 @@ import psycopg
 from bench.catalogue import fill
 from bench.server import cpu_seconds, database, pgbench, post, serving, wrk
 from souk.catalog.models import ONE_SHOWN, SUGGESTED_BEGINNING
+from souk.kit.postgresql.prepared import with_limit
 from souk.search.operations.finding import BEST as BEST_FOUND
 from souk.search.operations.finding import BUDGET, CANDIDATES, FOUND, NEWEST, OF_SELLER
 
@@ -77,7 +78,7 @@ def parameters(query: dict[str, str]) -> dict[str, Any]:
 def literal(statement: str, values: dict[str, Any]) -> str:
     """The statement with its parameters written out, for pgbench."""
     texts = {name: written(value) for name, value in values.items()}
-    return statement % texts
+    return with_limit(statement, values.get("limit", 0) + 1) % texts
 
 
 def written(value: Any) -> str:

@@ -17,7 +17,7 @@ from souk.eventlog.models import LivingSubject
 from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows
 from souk.kit.machine import state_constraint
 from souk.kit.money import LARGEST_AMOUNT
-from souk.kit.postgresql.prepared import prepared_rows
+from souk.kit.postgresql.prepared import prepared_rows, with_limit
 from souk.stock.models import Stock
 
 SHOWN = (
@@ -58,7 +58,7 @@ ONE_SHOWN = """
 """
 SUGGESTED = """
     SELECT id, name, description, products_count, created, updated FROM catalog_tag
-     WHERE deleted IS NULL {beginning} ORDER BY products_count DESC, name LIMIT %(limit)s
+     WHERE deleted IS NULL {beginning} ORDER BY products_count DESC, name LIMIT {{limit}}
 """
 SUGGESTED_ALL = SUGGESTED.format(beginning="")
 # Between the prefix and the same with a sign after every one that a name may have: an index's range in any plan.
@@ -76,10 +76,8 @@ def suggest_tags(prefix: str, limit: int) -> list[dict[str, Any]]:
     """The most used tags whose names begin so, by one prepared statement."""
     if not PREFIX.fullmatch(prefix):
         return []
-    statement = SUGGESTED_BEGINNING if prefix else SUGGESTED_ALL
-    return [
-        dict(zip(TAG_SHOWN, row, strict=True)) for row in prepared_rows(statement, {"prefix": prefix, "limit": limit})
-    ]
+    statement = with_limit(SUGGESTED_BEGINNING if prefix else SUGGESTED_ALL, limit)
+    return [dict(zip(TAG_SHOWN, row, strict=True)) for row in prepared_rows(statement, {"prefix": prefix})]
 
 
 class TagQuerySet(EntityQuerySet):

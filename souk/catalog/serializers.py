@@ -172,6 +172,10 @@ class MovementIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     reason: Literal["received", "damaged", "counted", "returned"]
     note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
+    def __post_init__(self) -> None:
+        if self.change == 0:
+            raise ValueError("The change is not zero")
+
 
 class MovementOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line of a product's stock ledger."""

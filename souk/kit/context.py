@@ -9,7 +9,8 @@ _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 TRACEPARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
-REQUEST_ID = re.compile(r"[A-Za-z0-9_.\-]{1,128}")
+# Not what could be a card number: it goes into the log.
+REQUEST_ID = re.compile(r"(?![\d-]{13,25}$)[A-Za-z0-9_.\-]{1,128}")
 
 
 def current_request_id() -> str:

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from souk.kit.idempotency import answer_once, key_of
-from souk.kit.parsing import Shape
+from souk.kit.parsing import Shape, body_of
 from souk.kit.postgresql.base import read_again_if_lost
 from souk.kit.problem import VersionMismatch, sqlstate_of
 
@@ -51,6 +51,7 @@ class Door(APIView):
 
     def write(self, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
         """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
+        body_of(request)  # before the transaction, which a slow client would otherwise keep open
         key = key_of(request) if request.method == "POST" and self.idempotent and request.user else None
         if key is not None:
             handler = partial(

@@ -17,7 +17,7 @@ from rest_framework.request import Request
 from souk.kit.parsing import body_of
 from souk.kit.problem import MalformedRequest, Refused, rendered
 
-KEY = re.compile(r'"(?P<quoted>[\x20-\x21\x23-\x7e]{1,255})"|(?P<bare>[\x20-\x7e]{1,255})')
+KEY = re.compile(r'"(?P<quoted>[\x20-\x21\x23-\x7e]{1,255})"|(?P<bare>[\x20-\x21\x23-\x7e]{1,255})')
 KEPT_HEADERS = ("Content-Type", "Location", "ETag")
 
 

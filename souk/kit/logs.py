@@ -47,5 +47,13 @@ def configure_logging(*, debug: bool) -> None:
     root.handlers = [handler]
     root.setLevel(logging.DEBUG if debug else logging.INFO)
     # The request line of `souk.kit.request` says what these would repeat, with bodies and tokens left out.
-    for name in ("django.request", "django.server", "oauthlib", "oauth2_provider", "httpx", "httpcore"):
+    for name in (
+        "django.request",
+        "django.security",
+        "django.server",
+        "oauthlib",
+        "oauth2_provider",
+        "httpx",
+        "httpcore",
+    ):
         logging.getLogger(name).setLevel(logging.CRITICAL)

@@ -13,11 +13,12 @@ from types import UnionType
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import msgspec
+from django.conf import settings
 from django.http import HttpRequest
 from django.http.request import UnreadablePostError
 from rest_framework.request import Request
 
-from souk.kit.problem import MalformedRequest, UnsupportedMediaType, ValidationFailed
+from souk.kit.problem import BodyTooLarge, MalformedRequest, UnsupportedMediaType, ValidationFailed
 
 DEEPEST = 32
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
@@ -60,12 +61,27 @@ def parsed(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
 
 
 def body_of(request: Request | HttpRequest) -> bytes:
-    """The raw body. Raises BodyTooLarge (through Django) and MalformedRequest when the client broke off."""
+    """The raw body. Raises BodyTooLarge, and MalformedRequest when the client broke off before its end."""
     plain = request._request if isinstance(request, Request) else request
+    said = plain.META.get("CONTENT_LENGTH") or ""
     try:
-        return plain.body
+        body = plain.body if said or "HTTP_TRANSFER_ENCODING" not in plain.META else _chunked_body(plain)
     except UnreadablePostError as broken:
         raise MalformedRequest("The body ended early.") from broken
+    if said.isdecimal() and len(body) < int(said):
+        raise MalformedRequest("The body ended early.")
+    return body
+
+
+def _chunked_body(request: HttpRequest) -> bytes:
+    """The body of a request that does not say its length: Django reads none of it."""
+    if not hasattr(request, "_body"):
+        most = int(settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        body = request.META["wsgi.input"].read(most + 1)
+        if len(body) > most:
+            raise BodyTooLarge
+        request._body = body  # where `request.body` keeps what it has read
+    return bytes(request.body)
 
 
 def shaped(shape: type[AnyShape], value: Any) -> AnyShape:

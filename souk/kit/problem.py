@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 
 import msgspec
 import structlog
-from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig
-from django.db import DataError, InterfaceError, OperationalError
+from django.core.exceptions import BadRequest, PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.db import DataError, Error, InterfaceError, OperationalError
 from django.http import Http404, HttpResponse
 from rest_framework import exceptions as drf
 
@@ -127,6 +127,11 @@ def sqlstate_of(error: BaseException) -> str | None:
     return getattr(error.__cause__, "sqlstate", None)
 
 
+def _took_too_long(error: BaseException) -> bool:
+    """Whether PostgreSQL ended the transaction for its length (25P03, 25P04), which Django calls an internal error."""
+    return (sqlstate_of(error) or "").startswith("25P0")
+
+
 def refusal_of(error: BaseException) -> Refused:
     """What an exception means to the caller. A defect becomes InternalError, and is logged here."""
     match error:
@@ -144,12 +149,12 @@ def refusal_of(error: BaseException) -> Refused:
             return NotAcceptable()
         case RequestDataTooBig():
             return BodyTooLarge()
-        case BadRequest() | drf.ParseError():
+        case SuspiciousOperation() | BadRequest() | drf.ParseError():
             return MalformedRequest()
         case DataError():
             log.error("a value reached the database that the parsing should have refused", exc_info=error)
             return MalformedRequest("A value cannot be stored.")
-        case OperationalError() | InterfaceError():
+        case Error() if isinstance(error, OperationalError | InterfaceError) or _took_too_long(error):
             log.warning("the database did not answer", error=str(error).splitlines()[0], sqlstate=sqlstate_of(error))
             return DependencyUnavailable("The database does not answer in time.")
         case _:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
+from django.http import QueryDict
 
 from souk.catalog.serializers import SellerOut
 from souk.kit.machine import events_allowed
@@ -19,6 +20,10 @@ from souk.orders.machine import PENDING, OrderMachine
 from souk.orders.models import Order, OrderLine
 
 CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
+CARD_FOUND = {
+    "code": "card_number",
+    "detail": "This looks like a card number. Souk takes the payment provider's tokens only.",
+}
 OrderState = Literal["PENDING_CONFIRMATION", "CONFIRMED", "ACCEPTED", "NOT_CONFIRMED", "CANCELLED"]
 
 
@@ -212,8 +217,19 @@ def refuse_card_numbers(value: Any) -> None:
     """Look for anything like a card number in a request. Raises ValidationFailed, without repeating the number."""
     places = list(_card_numbers(value, ""))
     if places:
-        detail = "This looks like a card number. Souk takes the payment provider's tokens only."
-        raise ValidationFailed(errors=[{"pointer": place, "code": "card_number", "detail": detail} for place in places])
+        raise ValidationFailed(errors=[{"pointer": place, **CARD_FOUND} for place in places])
+
+
+def refuse_card_numbers_beside(*, query: QueryDict, key: str) -> None:
+    """The same for the query, and for an Idempotency-Key, which is stored. Raises ValidationFailed.
+
+    A key is judged whole: one UUID in some hundreds has digits in it that pass for a card number.
+    """
+    if any(_is_card_number(value) for values in query.lists() for value in [values[0], *values[1]]):
+        raise ValidationFailed(errors=[{"parameter": "query", **CARD_FOUND}])
+    bare = key.strip().strip('"')
+    if CARD_NUMBER.fullmatch(bare) and _is_card_number(bare):
+        raise ValidationFailed(errors=[{"parameter": "Idempotency-Key", **CARD_FOUND}])
 
 
 def _card_numbers(value: Any, place: str) -> Iterator[str]:

@@ -42,9 +42,10 @@ from souk.orders.serializers import (
     etag_of,
     order_out,
     refuse_card_numbers,
+    refuse_card_numbers_beside,
     sale_out,
 )
-from souk.payments.operations import latest_payments
+from souk.payments.operations import latest_payments, require_known_token
 
 
 class Orders(Door):
@@ -112,7 +113,9 @@ class Confirmation(Door):
         order = lock_own_order(order_id=order_id, buyer=signed_in(request))
         with suppress(MalformedRequest):  # told below, after the media type
             refuse_card_numbers(decoded_json(body_of(request)))
+        refuse_card_numbers_beside(query=request.GET, key=request.headers.get("Idempotency-Key", ""))
         asked = parsed(ConfirmOrderIn, request)
+        require_known_token(asked.payment.token)
         require_match(request, lambda tag: tag == etag_of(order))
         confirmed = confirm_order(order=order, token=asked.payment.token)
         return _answer(confirmed, now=confirmed.updated)

@@ -36,6 +36,12 @@ class UnknownPaymentToken(ValidationFailed):
         super().__init__(errors=[error])
 
 
+def require_known_token(token: str) -> None:
+    """Raises UnknownPaymentToken for what the provider did not give out."""
+    if token not in TOKENS:
+        raise UnknownPaymentToken
+
+
 @transaction.atomic(savepoint=False)
 def request_payment(
     *, reference: UUID, payer_id: UUID, amount: int, currency: str, token: str, actor: Actor
@@ -44,8 +50,7 @@ def request_payment(
 
     The provider hears of it through the log. Raises UnknownPaymentToken.
     """
-    if token not in TOKENS:
-        raise UnknownPaymentToken
+    require_known_token(token)
     with connection.cursor() as cursor:
         cursor.execute(NEXT_ATTEMPT, [reference])
         attempt, now = cursor.fetchone()
@@ -103,7 +108,8 @@ def postpone_payment(*, payment_id: UUID) -> bool:
     if payment.created < now - PATIENCE:
         decline_payment(payment_id=payment_id, code=UNREACHABLE)
         return False
-    pause = timedelta(seconds=min(2 ** min(payment.tries, 5), 20))
+    left = payment.created + PATIENCE - now
+    pause = min(timedelta(seconds=min(2 ** min(payment.tries, 5), 20)), left + timedelta(milliseconds=100))
     payment.change(lease_until=None, next_try_at=now + pause)
     return True
 

@@ -12,7 +12,7 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from souk.kit.postgresql.prepared import prepared_rows
+from souk.kit.postgresql.prepared import prepared_rows, with_limit
 
 Row = Sequence[Any]
 BUDGET = "25 ms"
@@ -31,13 +31,13 @@ NEWEST = f"""
       JOIN accounts_user u ON u.id = d.seller_id AND u.is_active AND u.deleted IS NULL
       JOIN stock_stock s ON s.product_id = d.product_id
      ORDER BY d.published_id DESC
-     LIMIT %(limit)s + 1
+     LIMIT {{limit}}
 """  # noqa: S608  # made of this module's constants
 OF_SELLER = NEWEST.replace("WHERE published_id <", "WHERE seller_id = %(seller)s AND published_id <")
 # Of the followed only those whose newest product is among the newest can fill the page: one look at an index for each
 # of the others.
 OF_FOLLOWED = f"""
-    WITH heads AS (
+    WITH heads AS MATERIALIZED (
         SELECT f.followed_id, (
                    SELECT s.published_id FROM search_product s
                     WHERE s.seller_id = f.followed_id AND s.published_id < %(before)s
@@ -45,13 +45,13 @@ OF_FOLLOWED = f"""
           FROM accounts_follow f JOIN accounts_user u ON u.id = f.followed_id AND u.is_active AND u.deleted IS NULL
          WHERE f.follower_id = %(follower)s AND f.deleted IS NULL
     ), ahead AS (
-        SELECT followed_id FROM heads WHERE head IS NOT NULL ORDER BY head DESC LIMIT %(limit)s + 1
+        SELECT followed_id FROM heads WHERE head IS NOT NULL ORDER BY head DESC LIMIT {{limit}}
     ), d AS (
         SELECT s.* FROM ahead CROSS JOIN LATERAL (
                    SELECT product_id, published_id, seller_id, tag_names FROM search_product
                     WHERE seller_id = ahead.followed_id AND published_id < %(before)s
-                    ORDER BY published_id DESC LIMIT %(limit)s + 1) s
-         ORDER BY s.published_id DESC LIMIT %(limit)s + 1
+                    ORDER BY published_id DESC LIMIT {{limit}}) s
+         ORDER BY s.published_id DESC LIMIT {{limit}}
     )
     SELECT {LISTED}
       FROM d
@@ -98,7 +98,7 @@ NAMED = f"""
        AND (NOT %(available)s::boolean OR s.on_hand > s.reserved)
        AND d.published_id < %(before)s
      ORDER BY d.published_id DESC
-     LIMIT %(limit)s + 1
+     LIMIT {{limit}}
 """  # noqa: S608  # made of this module's constants
 LAST = UUID(int=2**128 - 1)
 
@@ -155,18 +155,18 @@ def find_newest(*, wish: Wish, before: UUID | None, limit: int, budget: str = BU
     """
     parameters = _parameters(wish, before or LAST, limit)
     if wish == Wish():
-        return _first(prepared_rows(NEWEST, parameters), limit)
+        return _first(prepared_rows(with_limit(NEWEST, limit + 1), parameters), limit)
     if wish == Wish(seller=wish.seller):
-        return _first(prepared_rows(OF_SELLER, parameters), limit)
+        return _first(prepared_rows(with_limit(OF_SELLER, limit + 1), parameters), limit)
     if wish.ids:
-        return _first(prepared_rows(NAMED, parameters), limit)
+        return _first(prepared_rows(with_limit(NAMED, limit + 1), parameters), limit)
     return _found(prepared_rows(FOUND, {**parameters, "budget": budget}))
 
 
 def find_followed(*, follower_id: UUID, before: UUID | None, limit: int) -> Found:
     """The newest products of those whom the user follows, published before `before`."""
-    parameters = {"follower": follower_id, "before": before or LAST, "limit": limit}
-    return _first(prepared_rows(OF_FOLLOWED, parameters), limit)
+    parameters = {"follower": follower_id, "before": before or LAST}
+    return _first(prepared_rows(with_limit(OF_FOLLOWED, limit + 1), parameters), limit)
 
 
 def find_best(*, wish: Wish, after: Place | None, limit: int, budget: str = BUDGET) -> tuple[Found, Place | None]:
