@@ -7,7 +7,8 @@ from uuid import UUID
 from souk.orders.operations import accept_order, take_back_order
 from souk.reactions.reaction import Consumer, Event
 
-ORDERS = Consumer(name="orders", number=2)
+# Each acceptance waits for a commit; several at a time share that wait.
+ORDERS = Consumer(name="orders", number=2, hands=4)
 
 
 @ORDERS.on("payment.captured")
