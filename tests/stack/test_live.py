@@ -148,8 +148,11 @@ def test_listeners_hear_what_is_theirs_and_nothing_of_others(souk_stack: SoukSta
     bowl = seller.offer("Bowl")
     with listening(seller) as sells, listening(buyer) as buys, listening(stranger) as neither:
         order = buyer.post("/api/v1/orders", {"lines": [{"product_id": bowl, "quantity": 1}]})
-        # The bowl itself may get its position only now, and so be heard too.
-        sold = lambda: [event for event in sells.heard if event["type"] != "product.created"]  # noqa: E731  # asked twice
+
+        def sold() -> list[dict[str, Any]]:
+            # The bowl itself may get its position only now, and so be heard too.
+            return [event for event in sells.heard if event["type"] != "product.created"]
+
         wait_for(lambda: bool(sold()) and bool(buys.heard), what="buyer and seller heard of the order")
         assert buys.heard[0]["data"]["lines"] == order["lines"]
         assert sold()[0]["subject"] == {"type": "order", "id": order["id"]}
