@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -12,34 +13,38 @@ from souk.orders.machine import ACCEPTED, CONFIRMED, PENDING
 # One statement, and so one moment: it may run while orders are placed. A pending order may have lost a hold that was
 # due, so that what is held lies between the confirmed lines and the open ones.
 DRIFT = """
-WITH ledger AS (
+WITH asked AS (
+    SELECT product_id FROM stock_stock WHERE %(products)s::uuid[] IS NULL
+     UNION ALL SELECT unnest(%(products)s::uuid[])
+), ledger AS (
     SELECT product_id, sum(d_on_hand) AS on_hand, sum(d_reserved) AS reserved,
            coalesce(sum(-d_on_hand) FILTER (WHERE kind = 'sale'), 0) AS sold
-      FROM stock_movement GROUP BY product_id
+      FROM stock_movement JOIN asked USING (product_id) GROUP BY product_id
 ), held AS (
-    SELECT product_id, sum(quantity) AS quantity FROM stock_hold GROUP BY product_id
+    SELECT product_id, sum(quantity) AS quantity FROM stock_hold JOIN asked USING (product_id) GROUP BY product_id
 ), ordered AS (
     SELECT l.product_id,
            coalesce(sum(l.quantity) FILTER (WHERE o.state = %(accepted)s), 0) AS sold,
            coalesce(sum(l.quantity) FILTER (WHERE o.state = %(confirmed)s), 0) AS confirmed,
            coalesce(sum(l.quantity) FILTER (WHERE o.state IN (%(confirmed)s, %(pending)s)), 0) AS open
-      FROM orders_orderline l JOIN orders_order o ON o.id = l.order_id
+      FROM orders_orderline l JOIN asked USING (product_id) JOIN orders_order o ON o.id = l.order_id
      GROUP BY l.product_id
 ), told AS (
-    SELECT s.product_id, s.on_hand, s.reserved,
+    SELECT product_id, s.on_hand, s.reserved,
            coalesce(ledger.on_hand, 0) AS ledger_on_hand, coalesce(ledger.reserved, 0) AS ledger_reserved,
            coalesce(held.quantity, 0) AS held, coalesce(ledger.sold, 0) AS ledger_sold,
            coalesce(ordered.sold, 0) AS sold, coalesce(ordered.confirmed, 0) AS confirmed,
            coalesce(ordered.open, 0) AS open
-      FROM stock_stock s
+      FROM asked
+      LEFT JOIN stock_stock s USING (product_id)
       LEFT JOIN ledger USING (product_id)
       LEFT JOIN held USING (product_id)
       LEFT JOIN ordered USING (product_id)
 )
 SELECT product_id, on_hand, reserved, ledger_on_hand, ledger_reserved, held, ledger_sold, sold, confirmed, open
   FROM told
- WHERE on_hand <> ledger_on_hand OR reserved <> ledger_reserved OR reserved <> held OR ledger_sold <> sold
-    OR held NOT BETWEEN confirmed AND open
+ WHERE on_hand IS NULL OR on_hand <> ledger_on_hand OR reserved <> ledger_reserved OR reserved <> held
+    OR ledger_sold <> sold OR held NOT BETWEEN confirmed AND open
  ORDER BY product_id LIMIT %(limit)s
 """
 LOCK_ORDERS = """
@@ -85,11 +90,14 @@ SELECT %(product)s, 'correction', mended.on_hand - ledger.on_hand, mended.reserv
 
 @dataclass(frozen=True)
 class Drift:
-    """A product whose books differ. Units: `held` of its holds, `confirmed` and `open` of its order lines."""
+    """A product whose books differ. Units: `held` of its holds, `confirmed` and `open` of its order lines.
+
+    `on_hand` and `reserved` are None for a product that has no counters at all.
+    """
 
     product_id: UUID
-    on_hand: int
-    reserved: int
+    on_hand: int | None
+    reserved: int | None
     ledger_on_hand: int
     ledger_reserved: int
     held: int
@@ -104,10 +112,16 @@ class Drift:
         return self.ledger_sold != self.sold
 
 
-def find_drift(*, limit: int = 1000) -> list[Drift]:
-    """The products whose books differ, at one moment."""
+def find_drift(*, product_ids: Sequence[UUID] | None = None, limit: int | None = 1000) -> list[Drift]:
+    """Those of these products (of all, when none are named) whose books differ, at one moment.
+
+    Per product: what is on hand is what was received and corrected less what was sold, and what is reserved is the sum
+    of the open holds: both as counter and as the sum of the movements; the sales are those of the ACCEPTED orders; a
+    CONFIRMED order holds all its lines, and nothing else than a CONFIRMED or pending order holds anything.
+    """
+    asked = None if product_ids is None else list(product_ids)
     with connection.cursor() as cursor:
-        cursor.execute(DRIFT, {**_states(), "limit": limit})
+        cursor.execute(DRIFT, {**_states(), "products": asked, "limit": limit})
         return [Drift(*row) for row in cursor.fetchall()]
 
 
