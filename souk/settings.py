@@ -61,6 +61,12 @@ MAIL_URL = env.str("SOUK_MAIL_URL", "")
 CORS_ORIGINS = [origin.rstrip("/") for origin in env.list("SOUK_CORS_ORIGINS", [], subcast=str)]
 ACCESS_TOKEN_SECONDS = env.int("SOUK_ACCESS_TOKEN_SECONDS", 3600, validate=validate.Range(min=1))
 METRICS_TOKEN = env.str("SOUK_METRICS_TOKEN", "")
+# prometheus_client's own variable: the folder in which the processes of one machine count. The stack sets it.
+METRICS_FOLDER = env.str("PROMETHEUS_MULTIPROC_DIR", "")
+# How long events, and what hangs on them, are kept.
+KEEP_EVENTS = timedelta(days=env.int("SOUK_KEEP_EVENTS_DAYS", 30, validate=validate.Range(min=1, max=3650)))
+# The replication slot of change data capture, as Debezium is told it.
+SLOT = env.str("DEBEZIUM_SOURCE_SLOT_NAME", "souk")
 # Webhooks to this machine itself, over plain HTTP too: for trying them out, never for a server that strangers reach.
 WEBHOOK_ALLOW_LOOPBACK = env.bool("SOUK_WEBHOOK_ALLOW_LOOPBACK", False)
 

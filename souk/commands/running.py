@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.table import Table
 
 from souk import settings
+from souk.commands.path_table import print_path
 from souk.commands.reading import follow, last_lines, log_files
 from souk.stack.api import Gate, ask
 from souk.stack.child import stop_orphans
@@ -90,6 +91,7 @@ def supervise(*, port: int, host: str, demo: bool, report: int) -> None:
     HOME.make()
     stop_orphans(HOME, say=lambda text: output.line("souk", text))
     plan.check()
+    HOME.count_anew()
     gate = Gate(plan.url)
     env = {**plan.environ, **plan.environment, "PYTHONUNBUFFERED": "1"}
     stages = list(plan.stages())
@@ -203,7 +205,7 @@ def status(as_json: Annotated[bool, typer.Option("--json", help="For programs: o
 
 
 def stack_status() -> dict[str, object]:
-    """The shape of `/health/ready` (`status`, `checks`), and `url`, `processes` and `rss_bytes` of the whole.
+    """The shape of `/health/ready` (`status`, `checks`, `event_path`), `url`, `processes`, `rss_bytes` of the whole.
 
     `status` is `stopped` where nothing runs, `starting` and `stopping` meanwhile, `unavailable` where the API does not
     answer. Memory is resident memory; what the processes of one service share counts once, but for the pages of files.
@@ -228,6 +230,7 @@ def stack_status() -> dict[str, object]:
     return {
         "status": said if isinstance(said, str) else "unavailable",
         "checks": body.get("checks", {}),
+        "event_path": body.get("event_path"),
         "url": state["url"],
         "started": state["started"],
         "processes": processes,
@@ -254,6 +257,9 @@ def print_status(found: dict[str, object]) -> None:
     if isinstance(checks, dict):
         for name, check in checks.items():
             console.print(f"  {name}: {check.get('state')}")
+    path = found.get("event_path")
+    if isinstance(path, dict):
+        print_path(console, path)
 
 
 @app.command()

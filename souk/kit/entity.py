@@ -21,6 +21,11 @@ def moment_of(made: UUID) -> datetime:
     return datetime.fromtimestamp((made.int >> 80) / 1000, tz=UTC)
 
 
+def floor_of(moment: datetime) -> UUID:
+    """The least UUIDv7 that can be made at this moment or later."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
 class HardDeleteRefused(Exception):
     """Somebody called `.delete()` on an entity: history points to it, so it is only ever marked as deleted."""
 

@@ -18,9 +18,10 @@ from souk.orders.operations.ending import AT_ONCE
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.loop import run_threads, stop_on_signal
 from souk.reactions.payments import ask_for_due_payments, give_back_due_refunds
+from souk.reactions.progress import note_progress
 from souk.reactions.reconciler import reconcile, reconcile_all, try_again
+from souk.reactions.retention import purge_what_is_old
 from souk.reactions.webhooks import send_webhooks
-from souk.webhooks.operations import purge_deliveries
 
 log = structlog.get_logger()
 # An overdue row that somebody else has locked is looked at again after this, not at once.
@@ -82,6 +83,11 @@ def reconcile_everything() -> None:
     reconcile_all(CONSUMERS)
 
 
+def note_progress_of_all() -> None:
+    """Write down how far every consumer is."""
+    note_progress(CONSUMERS)
+
+
 def try_failed_events_again() -> None:
     """Begin the tries that are due."""
     try_again(CONSUMERS)
@@ -105,6 +111,7 @@ DUTIES = [
     Duty(name="ask for due payments", work=ask_for_due_payments, every=1),
     Duty(name="give back due refunds", work=give_back_due_refunds, every=1),
     Duty(name="try failed events again", work=try_failed_events_again, every=1),
+    Duty(name="note progress", work=note_progress_of_all, every=5),
     Duty(name="reconcile last hour", work=reconcile_last_hour, every=30),
     Duty(name="reconcile everything", work=reconcile_everything, every=24 * 3600),
     Duty(name="abandon untouched bags", work=abandon_untouched_bags, every=3600),
@@ -113,7 +120,7 @@ DUTIES = [
     Duty(name="purge dead tokens", work=purge_all_dead_tokens, every=600),
     Duty(name="send webhooks", work=send_webhooks, every=0.25),
     Duty(name="fold tag uses", work=fold_tag_uses, every=1),
-    Duty(name="purge old deliveries", work=purge_deliveries, every=600),
+    Duty(name="purge what is old", work=purge_what_is_old, every=600),
 ]
 
 

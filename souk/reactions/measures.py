@@ -7,7 +7,6 @@ from prometheus_client import Counter, Histogram
 heard = Counter("souk_events_heard", "Events that a consumer had its effect of.", ["consumer"])
 failed = Counter("souk_events_failed", "Tries that failed.", ["consumer"])
 parked = Counter("souk_events_parked", "Events and entries that became dead letters.", ["consumer"])
-reconciled = Counter("souk_events_reconciled", "Events that only the reconciler found.", ["consumer"])
 delay_seconds = Histogram(
     "souk_event_delay_seconds",
     "From an event's making to the end of its effect.",

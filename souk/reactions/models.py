@@ -1,7 +1,8 @@
-"""What each consumer has heard, what it will try again, and what it could not bear."""
+"""What each consumer has heard, how far that goes, what it will try again, and what it could not bear."""
 
 from __future__ import annotations
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.db.models import UniqueConstraint
 
@@ -41,14 +42,31 @@ class Beginning(models.Model):
     after = models.UUIDField()
 
 
+class Progress(models.Model):
+    """How far a consumer is, for those who ask without knowing the consumers: kept by the clock, a row for each.
+
+    Every event of its types up to the id `upto` is heard; `at` is when that was last looked at. `reconciled` counts the
+    events that only the reconciler found, the last of them at `reconciled_at`.
+    """
+
+    consumer = models.SmallIntegerField(primary_key=True)
+    name = models.CharField(max_length=32)
+    types = ArrayField(models.CharField(max_length=64))
+    upto = models.UUIDField()
+    at = models.DateTimeField(db_default=ClockTimestamp())
+    reconciled = models.BigIntegerField(default=0, db_default=0)
+    reconciled_at = models.DateTimeField(null=True)
+
+
 class DeadLetter(models.Model):
-    """An event that a consumer failed on too often, or a stream's entry that is none. Requeueing deletes the row."""
+    """An event that a consumer failed on `tries` times, or a stream's entry that is none. Requeueing deletes it."""
 
     id = models.BigAutoField(primary_key=True)
     consumer = models.CharField(max_length=32)
     event_id = models.UUIDField()
     event = models.JSONField()
     error = models.TextField()
+    tries = models.SmallIntegerField(default=1, db_default=1)
     at = models.DateTimeField(db_default=ClockTimestamp())
 
     class Meta:

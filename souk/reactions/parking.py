@@ -49,16 +49,16 @@ def park(consumer: Consumer, event: Event, *, error: str | None) -> None:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "DELETE FROM reactions_retry WHERE consumer = %s AND event_id = %s RETURNING error",
+            "DELETE FROM reactions_retry WHERE consumer = %s AND event_id = %s RETURNING error, tries",
             [consumer.number, event.id],
         )
-        last = cursor.fetchone()
+        last, tries = cursor.fetchone() or (NEVER_ENDED, 1)
         cursor.execute(
             "INSERT INTO reactions_processed (consumer, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
             [consumer.number, event.id],
         )
     told: dict[str, Any] = msgspec.to_builtins(event)
-    _write_letter(consumer, event.id, told, error or (last[0] if last else NEVER_ENDED))
+    _write_letter(consumer, event.id, told, error or last, tries=tries)
 
 
 def park_entry(consumer: Consumer, *, stream: str, entry_id: str, fields: dict[str, str], error: str) -> None:
@@ -68,12 +68,13 @@ def park_entry(consumer: Consumer, *, stream: str, entry_id: str, fields: dict[s
         _write_letter(consumer, uuid5(NAMESPACE_URL, f"{stream}/{entry_id}"), told, error)
 
 
-def _write_letter(consumer: Consumer, event_id: UUID, told: dict[str, Any], error: str) -> None:
+def _write_letter(consumer: Consumer, event_id: UUID, told: dict[str, Any], error: str, *, tries: int = 1) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO reactions_deadletter (consumer, event_id, event, error) VALUES (%s, %s, %s::jsonb, %s)"
-            " ON CONFLICT (consumer, event_id) DO UPDATE SET error = excluded.error, at = clock_timestamp()",
-            [consumer.name, event_id, msgspec.json.encode(told).decode(), error.replace("\0", "")],
+            "INSERT INTO reactions_deadletter (consumer, event_id, event, error, tries)"
+            " VALUES (%s, %s, %s::jsonb, %s, %s) ON CONFLICT (consumer, event_id)"
+            " DO UPDATE SET error = excluded.error, tries = excluded.tries, at = clock_timestamp()",
+            [consumer.name, event_id, msgspec.json.encode(told).decode(), error.replace("\0", ""), tries],
         )
     measures.parked.labels(consumer.name).inc()
     log.error("event.parked", consumer=consumer.name, event_id=str(event_id), error=error[-300:])

@@ -13,9 +13,9 @@ import structlog
 from django.db import connection
 
 from souk.eventlog.operations import database_now
-from souk.kit.entity import moment_of
-from souk.reactions import measures
+from souk.kit.entity import floor_of, moment_of
 from souk.reactions.hearing import Subject, catch_up
+from souk.reactions.progress import count_reconciled
 from souk.reactions.reaction import Consumer
 
 log = structlog.get_logger()
@@ -70,11 +70,6 @@ def try_again(consumers: Sequence[Consumer]) -> int:
     return sum(len(catch_up(consumer, subject, again=True).ended) for consumer, subject in due)
 
 
-def floor_of(moment: datetime) -> UUID:
-    """The least id that can be made at this moment or later."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
-
-
 def _reconcile_window(consumer: Consumer, start: datetime, end: datetime) -> int:
     heard = 0
     while subjects := _missed(consumer, start, end):
@@ -83,7 +78,7 @@ def _reconcile_window(consumer: Consumer, start: datetime, end: datetime) -> int
         if not found or len(subjects) < AT_ONCE:
             break
     if heard:
-        measures.reconciled.labels(consumer.name).inc(heard)
+        count_reconciled(consumer, heard)
         log.warning("events.reconciled", consumer=consumer.name, events=heard)
     return heard
 

@@ -44,6 +44,10 @@ class Home:
         return self.run / "environment"
 
     @property
+    def metrics(self) -> Path:
+        return self.run / "metrics"
+
+    @property
     def state(self) -> Path:
         return self.run / "state.json"
 
@@ -83,6 +87,12 @@ class Home:
                 f"{self.path / 'version'} is not a number. If this is no folder of Souk's, choose another "
                 "SOUK_HOME; else put the format number back."
             ) from error
+
+    def count_anew(self) -> None:
+        """Empty the folder in which the processes count: they all begin anew with the supervisor."""
+        self.metrics.mkdir(mode=0o700, exist_ok=True)
+        for left in self.metrics.glob("*.db"):
+            left.unlink(missing_ok=True)
 
     @contextmanager
     def locked(self) -> Iterator[None]:

@@ -96,7 +96,9 @@ class Plan:
 
     def stages(self) -> tuple[Stage, ...]:
         """Everything in the order of its start. Stopping goes backwards: API and live first, the servers last."""
-        env = {**self.environ, **self.environment, "PYTHONUNBUFFERED": "1"}
+        # What every process counts is added up from files of this folder, prometheus_client's own way.
+        counting = {"PROMETHEUS_MULTIPROC_DIR": str(self.home.metrics)}
+        env = {**self.environ, **self.environment, **counting, "PYTHONUNBUFFERED": "1"}
         cwd = self.home.path
         servers: list[Service] = [postgres(self.cluster, say=self.say)] if self.cluster else []
         servers += [valkey(server) for server in self.valkeys]

@@ -9,32 +9,41 @@ from typing import Any, Literal
 import redis
 from django.conf import settings
 from django.db import Error, connection
+from msgspec import UNSET, UnsetType
 
 from souk.kit.parsing import Shape
+from souk.web.event_path import EventPath, event_path
 
 # Older than this and an event has been waiting for longer than any healthy worker takes.
 LATE_SECONDS = 30.0
 OLDEST_WAITING = """
     SELECT extract(epoch FROM clock_timestamp() - min(created)) FROM eventlog_event WHERE position IS NULL
 """
-SLOT_ACTIVE = "SELECT active FROM pg_replication_slots WHERE slot_name = 'souk' AND database = current_database()"
 
 
 class Check(Shape, frozen=True, kw_only=True):
-    """How one part is. `age_seconds` is how long something has been waiting for it, where that has a meaning."""
+    """How one part is. `age_seconds` is how long something has been waiting for it, where that has a meaning.
 
-    state: Literal["ok", "failing"]
+    A `warning` wants a person's eye and does not make the whole degraded; `count` says of how many things.
+    """
+
+    state: Literal["ok", "warning", "failing"]
     age_seconds: float | None = None
+    count: int | UnsetType = UNSET
 
 
 class Health(Shape, frozen=True, kw_only=True):
-    """How Souk is: `degraded` when a part fails without which requests are still answered."""
+    """How Souk is: `degraded` when a part fails without which requests are still answered.
+
+    `event_path` is told to those who may read the metrics.
+    """
 
     status: Literal["ready", "degraded", "unavailable"]
     checks: dict[str, Check]
+    event_path: EventPath | UnsetType | None = UNSET
 
 
-def health() -> Health:
+def health(*, with_path: bool = False) -> Health:
     """Look at every part, now."""
     checks = {"database": _checked(_database)}
     if checks["database"].state == "failing":
@@ -42,11 +51,42 @@ def health() -> Health:
     checks |= {
         "streams": _checked(lambda: _ping(settings.REDIS_URL)),
         "cache": _checked(lambda: _ping(settings.CACHE_URL)),
-        "capture": _checked(_capture),
         "feed": _checked(_feed),
     }
-    well = all(check.state == "ok" for check in checks.values())
-    return Health(status="ready" if well else "degraded", checks=checks)
+    path = _path()
+    checks |= _checks_of(path) if path else {"event_path": Check(state="failing")}
+    degraded = any(check.state == "failing" for check in checks.values())
+    return Health(status="degraded" if degraded else "ready", checks=checks, event_path=path if with_path else UNSET)
+
+
+def _checks_of(path: EventPath) -> dict[str, Check]:
+    slot, consumers = path.slot, path.consumers
+    # Half of what may be kept for the slot is used up.
+    filling = slot is not None and slot.safe_bytes is not None and slot.kept_bytes > slot.safe_bytes
+    captures = slot is not None and slot.active and slot.status in ("reserved", "extended")
+    return {
+        "capture": Check(state="failing" if not captures else "warning" if filling else "ok"),
+        "worker": Check(state=_well(consumers and all(one.group and one.group.readers for one in consumers))),
+        "events": _timely(max((one.oldest_unprocessed_seconds for one in consumers), default=None)),
+        "clock": _timely(path.clock_seconds),
+        "webhooks": _timely(path.webhooks_behind_seconds),
+        "dead_letters": Check(state="warning" if path.dead_letters else "ok", count=path.dead_letters),
+    }
+
+
+def _well(good: object) -> Literal["ok", "failing"]:
+    return "ok" if good else "failing"
+
+
+def _timely(age: float | None) -> Check:
+    return Check(state=_well(age is not None and age <= LATE_SECONDS), age_seconds=age)
+
+
+def _path() -> EventPath | None:
+    try:
+        return event_path()
+    except Error:
+        return None
 
 
 def _checked(look: Callable[[], float | None]) -> Check:
@@ -70,11 +110,6 @@ def _ping(url: str) -> None:
     if not url:
         raise _Unwell
     _client(url).ping()
-
-
-def _capture() -> None:
-    if not _one(SLOT_ACTIVE):
-        raise _Unwell
 
 
 def _feed() -> float:

@@ -8,16 +8,12 @@ from ipaddress import ip_address
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.views import View
-from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from souk.kit.door import answer
 from souk.kit.problem import Forbidden
-from souk.web.gauges import ShopGauges
 from souk.web.health import health
-from souk.web.webhook_gauges import WebhookGauges
-
-REGISTRY.register(ShopGauges())
-REGISTRY.register(WebhookGauges())
+from souk.web.metrics import metrics
 
 
 class Live(View):
@@ -31,7 +27,7 @@ class Ready(View):
     """`GET /health/ready`: every part looked at. 503 without the database alone."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        found = health()
+        found = health(with_path=_may_read_metrics(request))
         response = answer(found, status=503 if found.status == "unavailable" else 200)
         if found.status == "unavailable":
             response["Retry-After"] = "1"
@@ -44,7 +40,7 @@ class Metrics(View):
     def get(self, request: HttpRequest) -> HttpResponse:
         if not _may_read_metrics(request):
             raise Forbidden("Metrics are read from loopback, or with the metrics token as bearer.")
-        return HttpResponse(generate_latest(), content_type=CONTENT_TYPE_LATEST)
+        return HttpResponse(metrics(), content_type=CONTENT_TYPE_LATEST)
 
 
 def _may_read_metrics(request: HttpRequest) -> bool:

@@ -10,10 +10,10 @@ import pytest
 
 from souk.eventlog.models import Event
 from souk.eventlog.operations import database_now
-from souk.kit.entity import new_id
+from souk.kit.entity import floor_of, new_id
 from souk.reactions.models import Beginning
 from souk.reactions.reaction import Consumer
-from souk.reactions.reconciler import floor_of, reconcile, reconcile_all
+from souk.reactions.reconciler import reconcile, reconcile_all
 from tests.hearers import (
     at_once,
     forget_samples,

@@ -256,7 +256,7 @@ def test_old_deliveries_are_purged(seller: SignedIn, receiver: Receiver) -> None
     (kept,) = deliveries_of(seller, webhook)
     old = f"{int((datetime.now(UTC) - timedelta(days=31)).timestamp() * 1000):012x}70008000000000000000"[:32]
     Delivery.objects.create(id=old, webhook_id=webhook["id"], event_id=uuid4(), next_attempt_at=database_now())
-    assert purge_deliveries() == 1
+    assert purge_deliveries(before=database_now() - timedelta(days=30)) == 1
     assert deliveries_of(seller, webhook) == [kept]
 
 

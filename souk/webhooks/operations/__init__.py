@@ -2,6 +2,7 @@
 
 from souk.webhooks.operations.delivering import Due, settle_delivery, take_due_deliveries
 from souk.webhooks.operations.queueing import (
+    passed_position,
     purge_deliveries,
     queue_deliveries,
     queue_test,
@@ -22,6 +23,7 @@ __all__ = [
     "change_webhook",
     "delete_webhook",
     "disable_failing_webhook",
+    "passed_position",
     "purge_deliveries",
     "queue_deliveries",
     "queue_test",

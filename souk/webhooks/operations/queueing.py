@@ -6,7 +6,7 @@ transaction. So no event is missed or queued twice, and nobody has to hear each 
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -15,23 +15,25 @@ from django.db.models import Count
 
 from souk.accounts.models import User
 from souk.eventlog.operations import database_now, number_events
-from souk.kit.entity import new_id
+from souk.eventlog.retention import gone_before
+from souk.kit.entity import floor_of, new_id
 from souk.kit.machine import IllegalTransition
-from souk.kit.problem import ValidationFailed
+from souk.kit.problem import Refused, ValidationFailed
 from souk.webhooks.machine import ENABLED
 from souk.webhooks.models import DELIVERED, FAILED, PENDING, Delivery, Webhook
 from souk.webhooks.operations.registering import lock_webhook
 
 AT_ONCE = 2000
 MOST_REPLAYED = 10_000
-KEEP = timedelta(days=30)
 RECENT = timedelta(hours=1)
 PURGED_AT_ONCE = 1000
 
 LOCK_PROGRESS = "SELECT position FROM webhooks_progress WHERE id = 1 FOR NO KEY UPDATE SKIP LOCKED"
 QUEUE = """
-WITH upto AS (
-    SELECT least(last, %(position)s + %(at_once)s) AS position FROM eventlog_position
+WITH looked AS (
+    SELECT position FROM eventlog_event WHERE position > %(position)s ORDER BY position LIMIT %(at_once)s
+), upto AS (
+    SELECT coalesce(max(position), %(position)s) AS position, count(*) AS events FROM looked
 ), queued AS (
     INSERT INTO webhooks_delivery (webhook_id, event_id, next_attempt_at)
     SELECT w.id, e.id, clock_timestamp()
@@ -48,7 +50,7 @@ WITH upto AS (
 ), moved AS (
     UPDATE webhooks_progress SET position = (SELECT position FROM upto) WHERE id = 1
 )
-SELECT (SELECT count(*) FROM queued), (SELECT position FROM upto) - %(position)s
+SELECT (SELECT count(*) FROM queued), (SELECT events FROM upto)
 """
 WANTED_AGAIN = """
 SELECT e.id FROM eventlog_audience a JOIN eventlog_event e ON e.id = a.event_id
@@ -65,8 +67,10 @@ ON CONFLICT (webhook_id, event_id) DO UPDATE
  WHERE d.outcome <> 'pending'
 """  # noqa: S608  # put together from the statement above
 BEHIND = """
-SELECT coalesce(extract(epoch FROM clock_timestamp() - min(e.created)), 0)
-  FROM webhooks_progress p JOIN eventlog_event e ON e.position = p.position + 1
+SELECT coalesce(max(extract(epoch FROM clock_timestamp() - e.created)), 0)
+  FROM webhooks_progress p CROSS JOIN LATERAL (
+    SELECT created FROM eventlog_event WHERE position > p.position ORDER BY position LIMIT 1
+  ) AS e
 """
 PURGE = """
 DELETE FROM webhooks_delivery WHERE id IN (
@@ -81,6 +85,17 @@ class TooMuchToReplay(ValidationFailed):
     def __init__(self) -> None:
         detail = f"The range holds more than {MOST_REPLAYED} events: ask for a shorter one."
         super().__init__(errors=[{"pointer": "/to", "code": "too_many_events", "detail": detail}])
+
+
+class ReplayExpired(Refused):
+    """Some events of the range are no longer kept. 410; `oldest` in the error is the moment to ask from instead."""
+
+    status, code, title = 410, "events_expired", "These events are no longer kept"
+
+    def __init__(self, oldest: datetime) -> None:
+        since = oldest.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        detail = f"Events are kept since {since}: ask for those, or read the present state instead."
+        super().__init__(errors=[{"pointer": "/from", "code": self.code, "detail": detail, "oldest": since}])
 
 
 def queue_deliveries() -> int:
@@ -125,9 +140,12 @@ def queue_test(*, owner: User, webhook_id: UUID) -> Delivery:
 def replay_events(*, owner: User, webhook_id: UUID, start: datetime, end: datetime) -> int:
     """Send again every event of the owner made in [start, end) that the webhook hears; returns how many are queued.
 
-    What is on its way already is not queued twice. Raises NotFound, IllegalTransition, TooMuchToReplay.
+    What is on its way already is not queued twice. Raises NotFound, IllegalTransition, ReplayExpired, TooMuchToReplay.
     """
     webhook = _lock_enabled(owner, webhook_id)
+    oldest = gone_before()
+    if oldest is not None and start < oldest:
+        raise ReplayExpired(oldest)
     asked: dict[str, Any] = {
         "webhook_id": webhook.pk,
         "owner_id": owner.pk,
@@ -154,13 +172,23 @@ def seconds_behind() -> float:
 
 def recent_outcomes() -> dict[str, int]:
     """How many deliveries of the last hour stand how, for every outcome there is."""
-    rows = Delivery.objects.filter(pk__gte=_floor(database_now() - RECENT)).values_list("outcome").annotate(Count("pk"))
+    rows = (
+        Delivery.objects.filter(pk__gte=floor_of(database_now() - RECENT)).values_list("outcome").annotate(Count("pk"))
+    )
     return {**dict.fromkeys((PENDING, DELIVERED, FAILED), 0), **dict(rows)}
 
 
-def purge_deliveries() -> int:
-    """Delete deliveries of more than 30 days ago, in batches; returns how many. A duty of the clock."""
-    floor = _floor(database_now() - KEEP)
+def passed_position() -> int | None:
+    """The position up to which the log was looked through; None before there is the first webhook."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT position FROM webhooks_progress")
+        row = cursor.fetchone()
+        return row[0] if row else None
+
+
+def purge_deliveries(*, before: datetime) -> int:
+    """Delete the deliveries made before this moment, in batches; returns how many."""
+    floor = floor_of(before)
     purged = 0
     while True:
         with connection.cursor() as cursor:
@@ -171,11 +199,6 @@ def purge_deliveries() -> int:
             return purged
 
 
-def _floor(moment: datetime) -> UUID:
-    """The least id of a delivery made at this moment or later."""
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
-
-
 def _has_begun() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM webhooks_progress)")
@@ -184,7 +207,7 @@ def _has_begun() -> bool:
 
 @transaction.atomic(durable=True)
 def _queue_next() -> tuple[int, int]:
-    """Deliveries added, and positions passed."""
+    """Deliveries added, and events passed."""
     with connection.cursor() as cursor:
         cursor.execute(LOCK_PROGRESS)
         row = cursor.fetchone()
