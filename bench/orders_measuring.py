@@ -11,11 +11,11 @@ import psycopg
 
 from bench.orders_ceiling import prepare_ceiling, run_ceiling
 from bench.orders_load import PROCESSES, THREADS, Heard, all_at_once, confirm_orders, place_orders
+from bench.processes import command_of, family_seconds, parent_of_all
 from bench.serving import environment, make_callers, make_products, migrate, served
 
 CLIENTS = PROCESSES * THREADS
 ROUNDS = 3
-TICK = os.sysconf("SC_CLK_TCK")
 
 
 def measured(url: str, folder: Path, *, seconds: int, products: int) -> dict[str, Any]:
@@ -77,60 +77,9 @@ def processor_seconds(url: str) -> dict[str, float]:
     """Processor time until now of the API's processes and of PostgreSQL's."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_backend_pid()").fetchone()
-    parents = parent_of_all()
-    postmaster = parents.get(row[0] if row else 0, 0) or postmaster_of(url)
-    spent = {"api": 0.0, "postgresql": 0.0}
-    for process, parent in parents.items():
-        command = command_of(process)
-        if "granian" in command and descends_from(process, os.getpid(), parents):
-            spent["api"] += seconds_of(process)
-        elif postmaster in (process, parent):
-            spent["postgresql"] += seconds_of(process)
-    return spent
-
-
-def parent_of_all() -> dict[int, int]:
-    """Process -> its parent."""
-    found = {}
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and (status := fields_of(int(folder.name))):
-            found[int(folder.name)] = int(status[1])
-    return found
-
-
-def descends_from(process: int, ancestor: int, parents: dict[int, int]) -> bool:
-    """Whether the process is a child of the ancestor, or a child's child."""
-    while process in parents and process > 1:
-        if process == ancestor:
-            return True
-        process = parents[process]
-    return False
-
-
-def postmaster_of(url: str) -> int:
-    """The first process of the server, as its own file says."""
-    with psycopg.connect(url) as connection:
-        row = connection.execute("SHOW data_directory").fetchone()
-    return int(Path(str(row[0] if row else ""), "postmaster.pid").read_text().split()[0])
-
-
-def seconds_of(process: int) -> float:
-    """Processor time of the process and of its children that have ended."""
-    status = fields_of(process)
-    return sum(map(int, status[11:15])) / TICK if status else 0.0
-
-
-def fields_of(process: int) -> list[str]:
-    """The fields of /proc/PID/stat from the state on; nothing when the process is gone."""
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()
-    except (FileNotFoundError, ProcessLookupError):
-        return []
-
-
-def command_of(process: int) -> str:
-    """The command line."""
-    try:
-        return Path(f"/proc/{process}/cmdline").read_text().replace("\0", " ")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
+        parents = parent_of_all()  # while the backend lives
+    api = [process for process, parent in parents.items() if parent == os.getpid() and "granian" in command_of(process)]
+    return {
+        "api": sum(family_seconds(process) for process in api),
+        "postgresql": family_seconds(parents[row[0] if row else 0]),
+    }
