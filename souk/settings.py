@@ -32,6 +32,8 @@ env.read_env(str(STACK_ENVIRONMENT), recurse=False)
 PROCESS = env.str("SOUK_PROCESS", "api", validate=validate.OneOf(["api", "live", "worker", "clock", "command"]))
 PORT = env.int("SOUK_PORT", 8000, validate=validate.Range(min=0, max=65535))
 LIVE_PORT = env.int("SOUK_LIVE_PORT", 8001, validate=validate.Range(min=0, max=65535))
+# Where browsers reach the live process; empty: the same host at LIVE_PORT.
+LIVE_URL = env.str("SOUK_LIVE_URL", "").rstrip("/")
 DATABASE_URL = env.str("SOUK_DATABASE_URL", "")
 REDIS_URL = env.str("SOUK_REDIS_URL", "")
 CACHE_URL = env.str("SOUK_CACHE_URL", "")

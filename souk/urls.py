@@ -35,5 +35,5 @@ urlpatterns = [
 ]
 
 handler400 = "souk.kit.request.bad_request"
-handler404 = "souk.kit.request.not_found"
+handler404 = "souk.web.shop.not_found"
 handler500 = "souk.kit.request.server_error"

@@ -1,0 +1,10 @@
+import { heading, link } from "../parts.js"
+import { h } from "../dom.js"
+import { registerForm } from "../sign.js"
+import { nextOf } from "./signin.js"
+
+export async function page({ query, go }) {
+  const { node } = registerForm(() => go(nextOf(query), { replace: true }))
+  return h("div", { class: "narrow" }, heading("Create an account"), h("p", { class: "lead" }, "One account to buy and to sell."), node,
+    h("p", { class: "foot-line" }, "You have one already? ", link("/signin", {}, "Sign in"), "."))
+}

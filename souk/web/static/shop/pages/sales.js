@@ -1,0 +1,50 @@
+// What was sold, arriving as it happens.
+
+import { Problem, get, line, pages } from "../api.js"
+import { badge, button, empty, heading, link, saidOf, tell } from "../parts.js"
+import { h, show } from "../dom.js"
+import { moment, money, nameOf } from "../format.js"
+import { live, liveState, whenever } from "../live.js"
+import { deskPlaces } from "./desk.js"
+
+const row = sale => h("li", { class: "sale", id: `sale-${sale.id}` },
+  h("div", { class: "sale-head" }, badge(sale.state), h("span", { class: "hint" }, moment(sale.created)), h("span", { class: "hint" }, "to ", link(`/u/${sale.buyer.id}`, { dir: "auto" }, nameOf(sale.buyer))), h("span", { class: "price" }, money(sale.total))),
+  h("ul", { role: "list" }, sale.lines.map(one => h("li", {}, `${one.quantity} × `, link(`/p/${one.product_id}`, { dir: "auto" }, one.title)))))
+
+export async function page({ signal }) {
+  const list = pages("/sales", {}, { signal })
+  const rows = h("ul", { class: "rows sales", role: "list" })
+  const none = empty("No sales yet", "As soon as somebody orders from you it appears here by itself.")
+  const more = button("Show more", async () => {
+    for (const sale of await list.more().catch(error => { tell(saidOf(error)); return [] })) rows.append(row(sale))
+    more.hidden = list.ended
+  }, { class: "button quiet more" })
+  const settle = () => { none.hidden = rows.childElementCount > 0 }
+  const put = (sale, fresh) => {
+    const before = document.getElementById(`sale-${sale.id}`) ?? rows.querySelector(`[id="sale-${sale.id}"]`)
+    const now = row(sale)
+    if (fresh) now.classList.add("fresh")
+    before ? before.replaceWith(now) : rows.prepend(now)
+    settle()
+  }
+  for (const sale of await list.more()) rows.append(row(sale))
+  more.hidden = list.ended
+  settle()
+
+  async function hear(event) {
+    try {
+      if (event === null) for (const sale of (await get("/sales", null, { signal })).results.reverse()) put(sale, false)
+      else if (event.subject.type === "order") put(await get(`/sales/${event.subject.id}`, null, { signal }), true)
+    } catch (error) {
+      // An order of ours as a buyer is no sale; everything else one looks at again.
+      if (!(error instanceof Problem)) return
+    }
+  }
+  whenever(signal, hear)
+  line.addEventListener("up", () => hear(null), { signal })
+  const state = h("span", { class: "line-state" })
+  const drawState = () => { state.textContent = { live: "Live", polling: "Looked at every few seconds", off: "" }[liveState()]; state.dataset.state = liveState() }
+  live.addEventListener("state", drawState, { signal })
+  drawState()
+  return [h("div", { class: "page-head split" }, heading("Your sales"), state), deskPlaces("/desk/sales"), h("div", { "aria-live": "polite", "aria-relevant": "additions" }, rows), none, more]
+}
