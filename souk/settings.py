@@ -112,6 +112,8 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "souk.kit.ratelimit.RateLimitHeaders",
 ]
+if TRUSTED_PROXIES:
+    MIDDLEWARE.insert(0, "souk.kit.ratelimit.ForwardedByProxies")
 
 
 def database(url: str) -> dict[str, Any]:

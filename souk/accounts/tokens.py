@@ -24,16 +24,23 @@ from oauthlib.common import urlencode
 from oauthlib.oauth2 import LegacyApplicationServer, OAuth2Error
 from oauthlib.oauth2.rfc6749.errors import InvalidGrantError
 
-from souk.accounts.models import User
+from souk.accounts.models import User, normal_username
 from souk.kit.parsing import UNSTORABLE, body_of
 from souk.kit.problem import MalformedRequest
-from souk.kit.ratelimit import Use, address_of, count, use
+from souk.kit.ratelimit import Use, address_of, give_back, use
 
 FORM = "application/x-www-form-urlencoded"
 PERCENT = re.compile(rb"%(?![0-9A-Fa-f]{2})")
 NO_STORE = {"Cache-Control": "no-store", "Pragma": "no-cache"}
+CHALLENGE = {"WWW-Authenticate": 'Basic realm="souk"'}
 LONGEST_VALUE = 1024
-# How much more than a sign-in a failed one counts against the limits of its account and its address.
+# What the toolkit is told of a form. RFC 6749 has a server ignore parameters that it does not know; the toolkit knows
+# more of them than Souk offers, and stumbles over some.
+KNOWN = frozenset(
+    "grant_type username password refresh_token scope client_id client_secret token token_type_hint".split()
+)
+# What a failed sign-in counts against the limits of its account and its address. Every sign-in counts as one that fails
+# until it has succeeded: so many may be tried at once, and no more.
 FAILURE_COST = 10
 
 
@@ -133,16 +140,19 @@ def issue_token(request: HttpRequest, form: dict[str, str]) -> HttpResponse:
     if grant == "refresh_token":
         use(request, Use("sign-in-address", address_of(request)))
         return _ask_toolkit("create_token_response", request, form)
-    uses = [Use("sign-in-address", address_of(request)), Use("sign-in-account", (form["username"]).lower())]
-    use(request, *uses, needed=True)
+    # The account by the name under which it is found, however it was typed.
+    account = (normal_username(form["username"]) or form["username"]).lower()
+    uses = [Use("sign-in-address", address_of(request)), Use("sign-in-account", account)]
+    use(request, *[replace(one, cost=FAILURE_COST) for one in uses], needed=True)
     answer = _ask_toolkit("create_token_response", request, form)
-    if answer.status_code == 400:
-        count([replace(one, cost=FAILURE_COST - 1) for one in uses], force=True)
+    if answer.status_code == 200:
+        give_back(request, *[replace(one, cost=FAILURE_COST - 1) for one in uses])
     return answer
 
 
 def revoke_token(request: HttpRequest, form: dict[str, str]) -> HttpResponse:
     """End a token; an unknown one is answered like a known one."""
+    use(request, Use("writes", address_of(request)))
     if not form.get("token"):
         raise TokenRefused("invalid_request", "token is missing.")
     with transaction.atomic():
@@ -150,7 +160,7 @@ def revoke_token(request: HttpRequest, form: dict[str, str]) -> HttpResponse:
 
 
 def read_form(request: HttpRequest) -> dict[str, str]:
-    """The form of a token request, with the client of the Authorization header checked for its form.
+    """The parameters of a token request that have a value, with the client of the Authorization header checked.
 
     Raises TokenRefused for what is no form, has a repeated parameter, a NUL or a bad percent-encoding.
     """
@@ -174,6 +184,8 @@ def read_form(request: HttpRequest) -> dict[str, str]:
         raise TokenRefused("invalid_request", "A parameter is repeated.")
     if any(UNSTORABLE.search(text) or len(text) > LONGEST_VALUE for pair in pairs for text in pair):
         raise TokenRefused("invalid_request", "A parameter has a value that nothing can have.")
+    # Section 3.1: a parameter without a value counts as left out.
+    form = {name: value for name, value in form.items() if value and name in KNOWN}
     _check_client(request, form)
     return form
 
@@ -181,9 +193,10 @@ def read_form(request: HttpRequest) -> dict[str, str]:
 def token_error(
     error: str, description: str, *, status: int = 400, headers: Mapping[str, str] | None = None
 ) -> HttpResponse:
-    """An error answer of RFC 6749, section 5.2."""
+    """An error answer of RFC 6749, section 5.2. With 401 goes the way in which a client may prove itself."""
     body = msgspec.json.encode({"error": error, "error_description": description})
-    return HttpResponse(body, status=status, content_type="application/json", headers={**NO_STORE, **(headers or {})})
+    told = {**NO_STORE, **(CHALLENGE if status == 401 else {}), **(headers or {})}
+    return HttpResponse(body, status=status, content_type="application/json", headers=told)
 
 
 def _check_client(request: HttpRequest, form: dict[str, str]) -> None:
@@ -202,7 +215,6 @@ def _check_client(request: HttpRequest, form: dict[str, str]) -> None:
             "invalid_client",
             "The Authorization header of this door is Basic, with the client's id and secret.",
             status=401,
-            headers={"WWW-Authenticate": 'Basic realm="souk"'},
         )
     if "client_secret" in form:
         raise TokenRefused("invalid_request", "A client proves itself in one way only.")
@@ -223,6 +235,8 @@ def _ask_toolkit(method: str, request: HttpRequest, form: dict[str, str]) -> Htt
     except OAuth2Error as error:
         told, body, status = error.headers, error.json, error.status_code
     answer = HttpResponse(body or "", status=status, content_type="application/json")
-    for name, value in {**NO_STORE, **cast(Mapping[str, str], told)}.items():
+    # The toolkit's challenge names the scheme of the API, which is not the one that a client proves itself with.
+    challenge = CHALLENGE if status == 401 else {}
+    for name, value in {**NO_STORE, **cast(Mapping[str, str], told), **challenge}.items():
         answer[name] = value
     return answer

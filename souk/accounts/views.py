@@ -44,7 +44,7 @@ from souk.accounts.tokens import TokenRefused, issue_token, read_form, revoke_to
 from souk.kit.cursor import decode_cursor, link_next, paged
 from souk.kit.door import Door, answer, created, no_content
 from souk.kit.parsing import Nothing, Page, parsed, query_of
-from souk.kit.problem import NotFound, Refused, refusal_of
+from souk.kit.problem import MethodNotAllowed, NotFound, Refused, refusal_of
 from souk.kit.ratelimit import RequestThrottle, Use, address_of, use
 
 GUESS_COST = 5
@@ -60,10 +60,14 @@ class RegistrationThrottle(BaseThrottle):
 
 
 class GuessThrottle(BaseThrottle):
-    """A password that is sent to prove who asks, per account: a stolen token must not find it out."""
+    """A password that is sent to prove who asks, per account: a stolen token must not find it out.
+
+    A body that does not have the shape `proof` of the view is refused first: it guesses nothing.
+    """
 
     def allow_request(self, request: Request, view: Any) -> bool:
         if request.user:
+            parsed(view.proof, request)
             name = request.user.username.lower()
             use(request._request, Use("sign-in-account", name, cost=GUESS_COST), needed=True)
         return True
@@ -150,10 +154,11 @@ class Deletion(Door):
     """`POST /me/delete`."""
 
     throttle_classes = [RequestThrottle, GuessThrottle]
+    proof = DeleteAccountIn
 
     def post(self, request: Request) -> HttpResponse:
         user = signed_in(request)
-        delete_account(user=user, password=parsed(DeleteAccountIn, request).password)
+        delete_account(user=user, password=parsed(self.proof, request).password)
         return no_content()
 
 
@@ -162,10 +167,11 @@ class Password(Door):
 
     idempotent = False
     throttle_classes = [RequestThrottle, GuessThrottle]
+    proof = ChangePasswordIn
 
     def post(self, request: Request) -> HttpResponse:
         user = signed_in(request)
-        asked = parsed(ChangePasswordIn, request)
+        asked = parsed(self.proof, request)
         change_password(user=user, current_password=asked.current_password, new_password=asked.new_password)
         return no_content()
 
@@ -215,6 +221,9 @@ def revoke(request: HttpRequest) -> HttpResponse:
 
 def metadata(request: HttpRequest) -> HttpResponse:
     """`GET /.well-known/oauth-authorization-server` (RFC 8414)."""
+    if request.method not in ("GET", "HEAD"):
+        raise MethodNotAllowed(headers={"Allow": "GET, HEAD"})
+    use(request, Use("reads", address_of(request)))
     issuer = request.build_absolute_uri("/").rstrip("/")
     methods = ["none", "client_secret_basic", "client_secret_post"]
     return answer(

@@ -13,7 +13,7 @@ import math
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any, ClassVar
 
@@ -48,7 +48,7 @@ for i, key in ipairs(KEYS) do
     local before = math.max(tonumber(redis.call('GET', key) or now) or now, now)
     local after = before + cost * window / quota
     if force then
-        after = math.min(after, now + window)
+        after = math.max(math.min(after, now + window), now)
     end
     local wait = math.ceil(after - now - window)
     if wait > 0 then
@@ -63,6 +63,8 @@ for i, key in ipairs(KEYS) do
         at = after
         if at > now then
             redis.call('SET', key, string.format('%.3f', at), 'PX', math.ceil(at - now) + 1)
+        else
+            redis.call('DEL', key)
         end
     end
     told[#told + 1] = math.max(math.floor((now + window - at) * quota / window + 0.0001), 0)
@@ -127,16 +129,23 @@ def use(request: HttpRequest, *uses: Use, needed: bool = False) -> None:
     Raises RateLimited, and counts nothing then. Without Valkey the request goes on, unless the limit is `needed`: then
     it is DependencyUnavailable.
     """
-    standings = count(uses, needed=needed)
+    shown: Standing | None = getattr(request, "rate_limit", None)
+    _show(request, [*count(uses, needed=needed), *([shown] if shown else [])])
+
+
+def give_back(request: HttpRequest, *uses: Use) -> None:
+    """Take back part of what this request used, now that it turned out to cost less."""
+    _show(request, count([replace(one, cost=-one.cost) for one in uses], force=True))
+
+
+def _show(request: HttpRequest, standings: Sequence[Standing]) -> None:
     if standings:
         tightest = min(standings, key=lambda one: one.left / one.quota)
-        shown: Standing | None = getattr(request, "rate_limit", None)
-        if shown is None or tightest.left / tightest.quota <= shown.left / shown.quota:
-            request.rate_limit = tightest  # type: ignore[attr-defined]  # read by RateLimitHeaders
+        request.rate_limit = tightest  # type: ignore[attr-defined]  # read by RateLimitHeaders
 
 
 def count(uses: Sequence[Use], *, needed: bool = False, force: bool = False) -> list[Standing]:
-    """Count against limits, all or none; `force` counts what has already happened, as far as it goes.
+    """Count against limits, all or none; `force` counts what has already happened, as far as it goes, or takes it back.
 
     Returns where each stands; nothing when limits are off or Valkey is away. Raises RateLimited, DependencyUnavailable.
     """
@@ -175,14 +184,11 @@ def address_of(request: HttpRequest) -> str:
         hops = [*(request.META.get("HTTP_X_FORWARDED_FOR") or "").split(","), *hops]
     asks = "unknown"
     for hop in reversed(hops):
-        try:
-            address = ipaddress.ip_address(hop.strip())
-        except ValueError:
+        address = _read_address(hop)
+        if address is None:
             break
-        if isinstance(address, ipaddress.IPv6Address):
-            address = address.ipv4_mapped or address
         asks = str(address) if address.version == 4 else str(ipaddress.ip_network((address, 64), strict=False))
-        if not any(address in network for network in _trusted(tuple(settings.TRUSTED_PROXIES))):
+        if not _is_proxy(address):
             break
     return asks
 
@@ -214,6 +220,19 @@ class RateLimitHeaders:
             for name, value in standing.headers.items():
                 response.headers.setdefault(name, value)
         return response
+
+
+class ForwardedByProxies:
+    """Middleware, where there are proxies: who is none of them cannot say that the request came by HTTPS."""
+
+    def __init__(self, get_response: Any) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> Any:
+        address = _read_address(request.META.get("REMOTE_ADDR") or "")
+        if address is None or not _is_proxy(address):
+            request.META.pop("HTTP_X_FORWARDED_PROTO", None)
+        return self.get_response(request)
 
 
 class _Line:
@@ -250,6 +269,18 @@ def _script() -> Any:
             )
             _Line.script, _Line.url = client.register_script(SCRIPT), settings.CACHE_URL
         return _Line.script
+
+
+def _read_address(hop: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    try:
+        address = ipaddress.ip_address(hop.strip())
+    except ValueError:
+        return None
+    return (address.ipv4_mapped or address) if isinstance(address, ipaddress.IPv6Address) else address
+
+
+def _is_proxy(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    return any(address in network for network in _trusted(tuple(settings.TRUSTED_PROXIES)))
 
 
 @cache

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
 import redis
 from django.test import RequestFactory
 
+from souk.accounts import hashing
 from souk.kit import ratelimit
-from souk.kit.ratelimit import RateLimited, Use, address_of, count
+from souk.kit.ratelimit import ForwardedByProxies, RateLimited, Use, address_of, count
 from tests.books import checksums, value_of
 from tests.callers import PASSWORD, Answer, Api, SignedIn
 from tests.rivals import at_once
@@ -61,8 +63,8 @@ def test_failed_sign_ins_of_one_account_are_stopped_and_others_go_on(
     assert [sign_in("seller", "wrong horse").status for _ in range(3)] == [400, 400, 429]
     stopped = sign_in("SELLER")
     assert (stopped.status, stopped.body["error"]) == (429, "rate_limited")
-    # One of twenty comes back in thirty seconds.
-    assert 1 <= int(stopped.headers["Retry-After"]) <= 30
+    # There must be room for another failure, which is half of the quota: five minutes.
+    assert 200 <= int(stopped.headers["Retry-After"]) <= 300
     assert stopped.headers["RateLimit-Policy"] == '"sign-in-account";q=20;w=600'
     assert stopped.headers["RateLimit"].startswith('"sign-in-account";r=0;t=')
     assert sign_in("buyer").status == 200
@@ -71,6 +73,30 @@ def test_failed_sign_ins_of_one_account_are_stopped_and_others_go_on(
 def test_a_sign_in_that_succeeds_counts_once(seller: SignedIn, limits: Any) -> None:
     assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=19;t=')
     assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=18;t=')
+
+
+@pytest.mark.parametrize("spelling", ["%EF%BD%93eller", "seller%20", "s%E2%80%8Beller", "%C5%BFELLER", "SELLER"])
+def test_another_spelling_of_a_name_is_another_account_or_none(seller: SignedIn, limits: Any, spelling: str) -> None:
+    assert [sign_in("seller", "wrong horse").status for _ in range(2)] == [400, 400]
+    # Stopped like the account that it would sign in to; or it is the name of nobody.
+    assert sign_in(spelling).status in (400, 429)
+    assert sign_in("seller").status == 429
+
+
+def test_of_many_guesses_at_once_no_more_are_tried_than_one_after_the_other(
+    seller: SignedIn, limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[str] = []
+    whole = hashing.OwaspArgon2Hasher.verify
+
+    def counted(self: hashing.OwaspArgon2Hasher, password: str, encoded: str) -> bool:
+        tried.append(password)
+        return whole(self, password, encoded)
+
+    monkeypatch.setattr(hashing.OwaspArgon2Hasher, "verify", counted)
+    guesses = [partial(sign_in, "seller", f"guess number {number}") for number in range(12)]
+    assert sorted(answer.status for answer in at_once(guesses)) == [400] * 2 + [429] * 10
+    assert len(tried) == 2
 
 
 def test_failed_sign_ins_from_one_address_are_stopped_whatever_the_account(seller: SignedIn, limits: Any) -> None:
@@ -93,6 +119,22 @@ def test_a_stolen_token_cannot_be_used_to_guess_the_password(seller: SignedIn, l
     assert [answer.status for answer in answers] == [400, 400, 400, 400, 429]
     change = {"current_password": PASSWORD, "new_password": "another horse battery"}
     assert seller.post("/me/password", change).status == 429
+
+
+def test_a_body_that_guesses_nothing_is_not_counted_as_a_guess(seller: SignedIn, limits: Any) -> None:
+    bodies: list[Any] = [b"{", b"[]", {}, {"password": 7}, {"password": "x", "more": 1}, {"current_password": "x"}]
+    for path in ("/me/delete", "/me/password"):
+        assert {seller.send("POST", path, body).status for body in bodies} == {400}
+        assert seller.send("POST", path, b"password=x", content_type="text/plain").status == 415
+    assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=19;t=')
+
+
+def test_the_doors_beside_the_api_are_limited_too(seller: SignedIn, limits: Any) -> None:
+    limits.RATE_QUOTAS |= {"reads": (1, 600), "writes": (1, 600)}
+    revocation = {"token": "x", "client_id": "souk-web"}
+    assert [Api().form("/oauth/revoke", **revocation).status for _ in range(2)] == [200, 429]
+    metadata = [Api().get("//.well-known/oauth-authorization-server") for _ in range(2)]
+    assert [(answer.status, "RateLimit" in answer.headers) for answer in metadata] == [(200, True), (429, True)]
 
 
 def test_reads_and_writes_show_where_their_limits_stand(seller: SignedIn, limits: Any) -> None:
@@ -139,6 +181,8 @@ def test_what_is_counted_by_force_never_takes_longer_than_the_window(limits: Any
 
 
 def test_names_and_addresses_do_not_stand_in_valkey(seller: SignedIn, limits: Any, valkey: redis.Redis) -> None:
+    # Windows so long that one request is still counted when we look.
+    limits.RATE_QUOTAS = dict.fromkeys(QUOTAS, (20, 36_000))
     sign_in("seller")
     seller.get("/me")
     keys = [key.decode() for key in valkey.scan_iter()]
@@ -191,11 +235,19 @@ def test_a_forwarded_address_is_believed_from_our_proxies_alone(
     assert address_of(request) == address
 
 
+@pytest.mark.parametrize(("remote", "secure"), [("10.0.0.1", True), ("198.51.100.7", False), ("", False)])
+def test_that_a_request_came_by_https_is_believed_from_our_proxies_alone(
+    settings: Any, remote: str, secure: bool
+) -> None:
+    settings.TRUSTED_PROXIES = ["10.0.0.0/8"]
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    request = RequestFactory().get("/", headers={"X-Forwarded-Proto": "https"}, REMOTE_ADDR=remote)
+    assert ForwardedByProxies(lambda asked: asked.is_secure())(request) is secure
+
+
 def test_more_hashes_than_two_at_once_wait_for_their_turn_or_are_refused(
     seller: SignedIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from souk.accounts import hashing
-
     monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 0.01)
     assert hashing.OwaspArgon2Hasher.turns.acquire(timeout=5)
     assert sign_in("seller").status == 200

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from tests.books import checksums
+from tests.books import checksums, rows_of
 from tests.callers import Answer, Api, SignedIn
 
 FORM = "application/x-www-form-urlencoded"
@@ -116,6 +116,41 @@ def test_a_client_proves_itself_in_one_way_only(seller: SignedIn) -> None:
     body = PASSWORD_FORM + b"&client_secret=x"
     refused = Api().send("POST", "//oauth/token", body, content_type=FORM, headers={"Authorization": header})
     assert (refused.status, refused.body["error"]) == (400, "invalid_request")
+
+
+def test_every_401_of_a_token_door_says_how_a_client_proves_itself(seller: SignedIn) -> None:
+    wrong_secret = {"Authorization": "Basic " + base64.b64encode(b"souk-web:wrong").decode()}
+    answers = [
+        Api().send("POST", path, body, content_type=FORM, headers=headers)
+        for path in ("//oauth/token", "//oauth/revoke")
+        for body, headers in (
+            (PASSWORD_FORM.replace(b"souk-web", b"nobody") + b"&token=x", {}),
+            (PASSWORD_FORM.replace(b"client_id", b"other") + b"&token=x", {}),
+            (PASSWORD_FORM + b"&token=x", wrong_secret),
+            (PASSWORD_FORM + b"&token=x", {"Authorization": "Bearer x"}),
+        )
+    ]
+    heard = {(answer.status, answer.body["error"], answer.headers["WWW-Authenticate"]) for answer in answers}
+    assert heard == {(401, "invalid_client", 'Basic realm="souk"')}
+
+
+STRANGE = b"&resource=http://[&redirect_uri=javascript:1&code_verifier=%E2%80%AE&claims={&client_assertion=x&nonce="
+
+
+def test_parameters_that_nobody_knows_are_ignored_and_empty_ones_count_as_left_out(seller: SignedIn) -> None:
+    given = Api().send("POST", "//oauth/token", PASSWORD_FORM + STRANGE + b"&scope=&client_secret=", content_type=FORM)
+    assert (given.status, given.body["scope"]) == (200, "souk")
+    assert rows_of("SELECT DISTINCT resource FROM oauth2_provider_accesstoken") == [("[]",)]
+    body = f"grant_type=refresh_token&refresh_token={seller.refresh_token}&client_id=souk-web".encode()
+    assert Api().send("POST", "//oauth/token", body + STRANGE, content_type=FORM).status == 200
+    missing = Api().send("POST", "//oauth/token", PASSWORD_FORM.replace(b"=seller", b"="), content_type=FORM)
+    assert (missing.status, missing.body["error"]) == (400, "invalid_request")
+
+
+def test_the_metadata_are_read_and_nothing_else(anonymous: Api) -> None:
+    for method in ("POST", "PUT", "PATCH", "DELETE", "OPTIONS"):
+        refused = anonymous.send(method, "//.well-known/oauth-authorization-server")
+        assert (refused.status, refused.code, refused.headers["Allow"]) == (405, "method_not_allowed", "GET, HEAD")
 
 
 BROKEN = [
