@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from smtplib import SMTPException
 
+from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMessage
 
+FILES = "django.core.mail.backends.filebased.EmailBackend"
 PASSWORD_RESET = """\
 Hello {username},
 
@@ -43,6 +46,9 @@ def send_verification(*, address: str, username: str, token: str) -> None:
 
 def _send(address: str, subject: str, body: str) -> None:
     try:
+        if settings.EMAIL_BACKEND == FILES:
+            # Made here, because Django's back end would let everybody read what is in it.
+            Path(settings.EMAIL_FILE_PATH).mkdir(mode=0o700, parents=True, exist_ok=True)
         EmailMessage(subject=subject, body=body, to=[address]).send()
     except (SMTPException, OSError, ImproperlyConfigured) as error:
         # The kind alone: the text of an error may repeat the address.

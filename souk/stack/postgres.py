@@ -51,9 +51,12 @@ SETTINGS: Mapping[str, str] = {
     "log_timezone": "'UTC'",
     "log_destination": "'stderr'",
     "logging_collector": "off",
-    "log_line_prefix": "'%p %q%u/%a '",
+    "log_line_prefix": "'%p %e %q%u/%a '",
     "log_lock_waits": "on",
-    "log_min_duration_statement": "2000",
+    # Statements and the rows that a constraint refused hold addresses and hashes of passwords: neither is logged.
+    "log_min_error_statement": "panic",
+    "log_error_verbosity": "terse",
+    "log_min_duration_statement": "-1",
 }
 HBA = """\
 # Written by Souk at every start. Loopback only, and never without the password.

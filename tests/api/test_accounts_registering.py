@@ -120,7 +120,7 @@ BAD: dict[str, list[Any]] = {
     ],
     "password": [None, 7, [], "", "short", "x" * 129, "password", "31415926535897", "newcomer1"],
     "email": [7, [], "no-address", "a@", "@b.de", "a@b", "a b@c.de", "a@b.de\n", "a" * 300],
-    "display_name": [None, 7, "x" * 101, "a\nb", "\u202etxet", "\x1b[31m"],
+    "display_name": [None, 7, "x" * 101, "a\nb", "\u202etxet", "\x1b[31m", "a\u2028b"],
     "is_staff": [True],
     "id": ["01a20b65-1af4-7037-a5e5-cb2693d60797"],
 }
