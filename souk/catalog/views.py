@@ -20,11 +20,13 @@ from souk.catalog.operations.selling import (
     create_product,
     delete_product,
     lock_own_product,
+    tags_named,
 )
 from souk.catalog.operations.tagging import (
     change_tag,
     create_tag,
     delete_tag,
+    known_tag,
     lock_tag,
     tag_product,
     untag_product,
@@ -90,6 +92,7 @@ class OneProduct(Door):
         seller = signed_in(request)
         product = lock_own_product(product_id=product_id, seller=seller)
         asked = parsed(ProductChange, request).sent()
+        tags_named(asked.get("tags") or ())  # an unknown one is told before another version is
         if "stock" in asked:
             lock_stock(product_id=product_id)  # so that no sale comes between the comparison and the count
         _require_version(request, _shown(product_id, seller.pk), with_stock="stock" in asked)
@@ -140,9 +143,10 @@ class TagOfProduct(Door):
 
     def put(self, request: Request, product_id: UUID, name: str) -> HttpResponse:
         seller, product = _locked(request, product_id)
+        tag = known_tag(name=_tag_name(name))
         parsed(Nothing, request)
         _require_version(request, _shown(product_id, seller.pk))
-        tag_product(product=product, seller=seller, name=_tag_name(name))
+        tag_product(product=product, seller=seller, tag=tag)
         return no_content()
 
     def delete(self, request: Request, product_id: UUID, name: str) -> HttpResponse:

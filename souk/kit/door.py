@@ -16,7 +16,7 @@ from django.http.response import HttpResponseBase
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from souk.kit.idempotency import answer_once, key_of
+from souk.kit.idempotency import under_key
 from souk.kit.parsing import Shape, body_of
 from souk.kit.postgresql.base import read_again_if_lost
 from souk.kit.problem import VersionMismatch, sqlstate_of
@@ -52,11 +52,8 @@ class Door(APIView):
     def write(self, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
         """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
         body_of(request)  # before the transaction, which a slow client would otherwise keep open
-        key = key_of(request) if request.method == "POST" and self.idempotent and request.user else None
-        if key is not None:
-            handler = partial(
-                answer_once, user_id=cast("UUID", request.user.pk), key=key, request=request, handler=handler
-            )
+        if request.method == "POST" and self.idempotent and request.user:
+            handler = under_key(user_id=cast("UUID", request.user.pk), request=request, handler=handler)
         for pause in (0.01, 0.04, 0.1, None):
             try:
                 with transaction.atomic(durable=True):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from souk.kit.parsing import body_of
 from souk.kit.problem import MalformedRequest, Refused, rendered
 
 KEY = re.compile(r'"(?P<quoted>[\x20-\x21\x23-\x7e]{1,255})"|(?P<bare>[\x20-\x21\x23-\x7e]{1,255})')
+TOLD_BEFORE_400 = frozenset({401, 403, 404, 415})
 KEPT_HEADERS = ("Content-Type", "Location", "ETag")
 
 
@@ -53,15 +55,40 @@ def key_of(request: Request) -> str | None:
     return found["quoted"] or found["bare"]
 
 
+def under_key(*, user_id: UUID, request: Request, handler: Callable[[], HttpResponse]) -> Callable[[], HttpResponse]:
+    """The handler, held to the request's Idempotency-Key if it has one.
+
+    A key that is none is told like any other fault of the request (400): after 401, 403, 404 and 415. To know whether
+    one of those is due the handler runs, and all that it did is rolled back.
+    """
+    try:
+        key = key_of(request)
+    except MalformedRequest as malformed:
+        return partial(_refuse, malformed, handler)
+    if key is None:
+        return handler
+    return partial(answer_once, user_id=user_id, key=key, request=request, handler=handler)
+
+
+def _refuse(malformed: MalformedRequest, handler: Callable[[], HttpResponse]) -> HttpResponse:
+    try:
+        handler()
+    except Refused as refused:
+        if refused.status in TOLD_BEFORE_400:
+            raise
+    raise malformed
+
+
 def answer_once(*, user_id: UUID, key: str, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
     """The handler's answer, or the one given before under this key. Must run inside the request's transaction.
 
     A refusal of the kind "not in this state of the world" (409) is an answer too and is kept; what the request itself
     got wrong (400, 401, 403, 404, 412, 415, 429) is raised, and leaves nothing behind.
     """
-    fingerprint = hashlib.sha256(
-        b"\0".join([(request.method or "").encode(), request.get_full_path().encode(), body_of(request)])
-    ).digest()
+    body = body_of(request)
+    media = (request.META.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower() if body else ""
+    asked = [request.method or "", request.get_full_path(), media]
+    fingerprint = hashlib.sha256(b"\0".join([*(one.encode() for one in asked), body])).digest()
     with connection.cursor() as cursor:
         if (given := _given_before(cursor, user_id, key)) is not None:
             return _replay(given, fingerprint)

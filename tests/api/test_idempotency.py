@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
 import pytest
 
 from tests.books import checksums, rows_of, run, stock_of, value_of
@@ -18,6 +19,11 @@ def place(buyer: SignedIn, product: dict[str, Any], quantity: int = 1, *, key: s
     """Order under a key."""
     lines = [{"product_id": product["id"], "quantity": quantity}]
     return buyer.post("/orders", {"lines": lines}, headers={"Idempotency-Key": key})
+
+
+def sent_for(product: dict[str, Any]) -> bytes:
+    """The bytes of the order that `place` sends."""
+    return msgspec.json.encode({"lines": [{"product_id": product["id"], "quantity": 1}]})
 
 
 def test_the_same_request_again_gives_the_same_answer_and_no_second_effect(seller: SignedIn, buyer: SignedIn) -> None:
@@ -69,6 +75,22 @@ def test_a_key_that_is_none_is_refused_before_anything_happens(seller: SignedIn,
     assert checksums() == before
 
 
+def test_a_key_that_is_none_is_told_where_the_other_faults_of_a_request_are(seller: SignedIn, buyer: SignedIn) -> None:
+    mug = seller.offer()
+    archive, headers = f"/products/{mug['id']}/archive", {"Idempotency-Key": ""}
+    before = checksums()
+    heard = [
+        buyer.post(f"/products/{buyer.id}/archive", headers=headers),
+        buyer.post(archive, headers=headers),
+        seller.send("POST", archive, b"{}", headers=headers, content_type="text/plain"),
+        seller.post(archive, headers={**headers, "If-Match": '"9.9"'}),
+        seller.post(archive, headers=headers),
+        seller.post(f"/products/{mug['id']}/activate", headers=headers),
+    ]
+    assert [answer.status for answer in heard] == [404, 403, 415, 400, 400, 400]
+    assert checksums() == before
+
+
 def test_a_key_of_255_characters_is_kept(seller: SignedIn, buyer: SignedIn) -> None:
     mug = seller.offer()
     first = place(buyer, mug, key="x" * 255)
@@ -85,6 +107,7 @@ def test_a_key_stands_for_one_request_alone(seller: SignedIn, buyer: SignedIn) -
         buyer.post(f"/orders/{order_id}/cancel", headers=headers),
         buyer.post("/products", {"title": "x"}, headers=headers),
         buyer.post("/orders?x=1", {"lines": [{"product_id": mug["id"], "quantity": 1}]}, headers=headers),
+        buyer.send("POST", "/orders", sent_for(mug), headers=headers, content_type="text/plain"),
     ):
         assert (answer.status, answer.code) == (422, "idempotency_key_reused")
     assert checksums() == before

@@ -27,6 +27,17 @@ def test_an_edit_of_a_version_that_is_gone_is_refused(seller: SignedIn) -> None:
     assert seller.delete(address, headers={"If-Match": '"4.1"'}).status == 204
 
 
+def test_what_is_wrong_in_itself_is_told_before_that_the_version_is_old(seller: SignedIn) -> None:
+    address, old = f"/products/{seller.offer()['id']}", {"If-Match": '"9.9"'}
+    before = checksums()
+    unknown = seller.patch(address, {"tags": ["nothing"], "stock": 1}, headers=old)
+    assert (unknown.status, unknown.pointers) == (400, ["/tags/0"])
+    assert seller.put(f"{address}/tags/nothing", headers=old).status == 404
+    assert seller.send("PUT", f"{address}/tags/nothing", b"x", content_type="text/plain").status == 404
+    assert seller.patch(address, {"tags": []}, headers=old).status == 412
+    assert checksums() == before
+
+
 def test_a_sale_spoils_the_counting_of_stock_but_no_other_edit(seller: SignedIn, buyer: SignedIn) -> None:
     bowl = seller.offer(stock=5)
     address = f"/products/{bowl['id']}"

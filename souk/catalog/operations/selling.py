@@ -47,7 +47,7 @@ def create_product(
 ) -> Product:
     """Offer a new product, with its first stock. Raises UnknownTags."""
     actor = act_as(acting_user(seller.pk))
-    wanted = _tags_named(tags)
+    wanted = tags_named(tags)
     now = database_now()
     product = Product(
         seller=seller,
@@ -85,7 +85,7 @@ def change_product(
     actor = act_as(acting_user(seller.pk))
     if price is not None:
         values |= {"price_amount": price.amount, "price_currency": price.currency}
-    wanted = None if tags is None else _tags_named(tags)
+    wanted = None if tags is None else tags_named(tags)
     if wanted is not None:
         _replace_tags(product, wanted)
     if values or wanted is not None:
@@ -148,7 +148,8 @@ def act_as(actor: Actor) -> Actor:
     return actor
 
 
-def _tags_named(names: Sequence[str]) -> list[Tag]:
+def tags_named(names: Sequence[str]) -> list[Tag]:
+    """The tags with these names. Raises UnknownTags."""
     tags: list[Tag] = list(Tag.objects.named(names)) if names else []
     if len(tags) < len(set(names)):
         raise UnknownTags(names, (tag.name for tag in tags))

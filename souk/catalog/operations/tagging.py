@@ -58,14 +58,11 @@ def lock_tag(*, name: str) -> Tag:
 
 
 @transaction.atomic(savepoint=False)
-def tag_product(*, product: Product, seller: User, name: str) -> None:
+def tag_product(*, product: Product, seller: User, tag: Tag) -> None:
     """Put a tag on a product; repeatable. `product` comes from `lock_own_product`.
 
-    Raises NotFound, and ValidationFailed for one tag too many.
+    Raises ValidationFailed for one tag too many.
     """
-    tag = Tag.objects.named([name]).first()
-    if tag is None:
-        raise NotFound("There is no such tag.")
     worn = set(ProductTag.objects.filter(product=product).values_list("tag_id", flat=True))
     if tag.pk in worn:
         return
@@ -74,6 +71,14 @@ def tag_product(*, product: Product, seller: User, name: str) -> None:
     act_as(acting_user(seller.pk))
     ProductTag.objects.bulk_create([ProductTag(product=product, tag=tag)])
     product.change(version=product.version + 1, updated=database_now())
+
+
+def known_tag(*, name: str) -> Tag:
+    """The tag with this name. Raises NotFound."""
+    tag: Tag | None = Tag.objects.named([name]).first()
+    if tag is None:
+        raise NotFound("There is no such tag.")
+    return tag
 
 
 @transaction.atomic(savepoint=False)
