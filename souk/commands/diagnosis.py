@@ -134,16 +134,22 @@ def check_disk() -> Iterator[Finding]:
         yield Finding("ok", "disk", said)
 
 
-def check_port() -> Iterator[Finding]:
+def check_ports() -> Iterator[Finding]:
     home = Home(settings.HOME)
     if home.supervisor():
         yield Finding("ok", "port", f"{home.read_state().get('url', '')} is ours")
-    elif port_is_free(settings.PORT):
+        return
+    if port_is_free(settings.PORT):
         yield Finding("ok", "port", f"{settings.PORT} is free")
     else:
         yield Finding(
             "fail", "port", f"{settings.PORT} is taken. Use `souk up --port N` or SOUK_PORT, or stop its owner."
         )
+    if port_is_free(settings.LIVE_PORT):
+        yield Finding("ok", "live port", f"{settings.LIVE_PORT} is free")
+    else:
+        said = f"{settings.LIVE_PORT} is taken: `souk up` uses another one, unless SOUK_LIVE_PORT asks for this one."
+        yield Finding("warn", "live port", said)
 
 
 def check_servers() -> Iterator[Finding]:
@@ -205,7 +211,7 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_programs,
     check_home,
     check_disk,
-    check_port,
+    check_ports,
     check_servers,
     check_choices,
     check_secrets,
