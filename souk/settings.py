@@ -49,6 +49,7 @@ RATE_QUOTAS = {
     "registrations": (1_000, 600),  # per address
     "sign-in-address": (1_000, 600),
     "sign-in-account": (100, 600),
+    "verification-mails": (10, 3600),  # to one e-mail address
 }
 _quotas: dict[str, str] = env.dict("SOUK_RATE_QUOTAS", {}, subcast_values=str)
 for _limit, _quota in _quotas.items():

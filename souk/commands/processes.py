@@ -23,6 +23,10 @@ from souk.stack.slot import ensure_slot
 app = typer.Typer()
 cdc = typer.Typer(help="Change data capture: what Debezium needs in the database.", no_args_is_help=True)
 app.add_typer(cdc, name="cdc")
+NO_KEY = (
+    "SOUK_SECRET_KEY is not set: give all processes the same long random text, for example that of"
+    " `python3 -c 'import secrets; print(secrets.token_urlsafe(48))'`, and keep it."
+)
 
 
 def require_database() -> str:
@@ -33,6 +37,14 @@ def require_database() -> str:
     return settings.DATABASE_URL
 
 
+def require_serving() -> None:
+    """End the command unless there is what every process that serves needs: a database, and the key of all of them."""
+    require_database()
+    if not settings.GIVEN_SECRET_KEY:
+        typer.echo(NO_KEY, err=True)
+        raise typer.Exit(1)
+
+
 @app.command()
 def api(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -40,7 +52,7 @@ def api(
     workers: Annotated[int, typer.Option(help="Worker processes, one per core.")] = 2,
 ) -> None:
     """Serve the HTTP API."""
-    require_database()
+    require_serving()
     argv = granian_argv(host=host, port=port, workers=workers)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
 
@@ -51,7 +63,7 @@ def live(
     port: Annotated[int, typer.Option(help="The port to listen on.")] = settings.LIVE_PORT,
 ) -> None:
     """Serve the live streams of events."""
-    require_database()
+    require_serving()
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one file descriptor per listener
     argv = live_argv(host=host, port=port)
@@ -61,7 +73,7 @@ def live(
 @app.command()
 def worker() -> None:
     """Hear events from the streams and react to them."""
-    require_database()
+    require_serving()
     set_up_django()
     from souk.reactions.worker import main
 
@@ -71,7 +83,7 @@ def worker() -> None:
 @app.command()
 def clock() -> None:
     """Keep deadlines: expire orders, purge what is over."""
-    require_database()
+    require_serving()
     set_up_django()
     from souk.reactions.clock import main
 
