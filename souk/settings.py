@@ -74,9 +74,10 @@ SLOT = env.str("DEBEZIUM_SOURCE_SLOT_NAME", "souk")
 WEBHOOK_ALLOW_LOOPBACK = env.bool("SOUK_WEBHOOK_ALLOW_LOOPBACK", False)
 
 DEBUG = env.bool("SOUK_DEBUG", False)
-# Without a key of its own a process can do nothing that another one must understand: the embedded stack makes one and
-# keeps it in its home, every other installation sets SOUK_SECRET_KEY.
-SECRET_KEY = env.str("SOUK_SECRET_KEY", "") or secrets.token_urlsafe(48)
+# The embedded stack makes one and keeps it in its home. No process that serves starts without one; a command that only
+# looks gets a key of its own, with which it can do nothing that another process must understand.
+GIVEN_SECRET_KEY = env.str("SOUK_SECRET_KEY", "")
+SECRET_KEY = GIVEN_SECRET_KEY or secrets.token_urlsafe(48)
 ALLOWED_HOSTS = env.list("SOUK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
 ROOT_URLCONF = "souk.urls"

@@ -41,7 +41,7 @@ from souk.accounts.serializers import (
     user_out,
 )
 from souk.accounts.tokens import TokenRefused, issue_token, read_form, revoke_token, token_error
-from souk.kit.cursor import decode_cursor, link_next, paged
+from souk.kit.cursor import BadCursor, decode_cursor, link_next, paged
 from souk.kit.door import Door, answer, created, no_content
 from souk.kit.parsing import Nothing, Page, parsed, query_of
 from souk.kit.problem import MethodNotAllowed, NotFound, Refused, refusal_of
@@ -81,6 +81,8 @@ class Users(Door):
 
     def get(self, request: Request) -> HttpResponse:
         asked = query_of(UsersQuery, request)
+        if asked.cursor is not None:
+            raise BadCursor  # of a list of one page none was ever given out
         found = User.objects.in_good_standing().named(asked.username).counted().seen_by(_caller_id(request))
         return answer(UsersOut(results=[user_out(user) for user in found], next=None))
 

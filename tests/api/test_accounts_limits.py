@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 import redis
+from django.core.mail import EmailMessage
 from django.test import RequestFactory
 
 from souk.accounts import hashing
+from souk.accounts.operations import send_due_mails
 from souk.kit import ratelimit
 from souk.kit.ratelimit import ForwardedByProxies, RateLimited, Use, address_of, count
 from tests.books import checksums, value_of
@@ -25,6 +27,7 @@ QUOTAS = {
     "registrations": (1000, 60),
     "sign-in-address": (1000, 600),
     "sign-in-account": (20, 600),
+    "verification-mails": (3, 36_000),
 }
 
 
@@ -135,6 +138,22 @@ def test_the_doors_beside_the_api_are_limited_too(seller: SignedIn, limits: Any)
     assert [Api().form("/oauth/revoke", **revocation).status for _ in range(2)] == [200, 429]
     metadata = [Api().get("//.well-known/oauth-authorization-server") for _ in range(2)]
     assert [(answer.status, "RateLimit" in answer.headers) for answer in metadata] == [(200, True), (429, True)]
+
+
+def test_an_address_that_anybody_can_type_is_not_flooded_with_mails(
+    seller: SignedIn, limits: Any, mailoutbox: list[EmailMessage]
+) -> None:
+    for number in range(6):
+        assert seller.patch("/me", {"email": f"Victim@{'EXAMPLE' if number % 2 else 'example'}.org"}).status == 200
+        send_due_mails()
+    made = Api().post("/users", {"username": "another", "password": PASSWORD, "email": "victim@example.org"})
+    assert made.status == 201
+    send_due_mails()
+    assert len(mailoutbox) == 3
+    assert seller.patch("/me", {"email": "somebody@else.example"}).status == 200
+    send_due_mails()
+    assert mailoutbox[-1].to == ["somebody@else.example"]
+    assert value_of("SELECT count(*) FROM accounts_mailrequest") == 0
 
 
 def test_reads_and_writes_show_where_their_limits_stand(seller: SignedIn, limits: Any) -> None:

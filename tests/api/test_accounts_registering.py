@@ -67,6 +67,7 @@ def test_the_public_face_of_a_user_never_shows_the_address(anonymous: Api, selle
 def test_a_list_of_users_needs_a_name(anonymous: Api) -> None:
     answer = anonymous.get("/users")
     assert (answer.status, answer.code, answer.pointers) == (400, "malformed_request", ["username"])
+    assert anonymous.get("/users", username="seller", cursor="nonsense").pointers == ["cursor"]
 
 
 @pytest.mark.parametrize("username", ["seller", "SELLER", "Ｓeller"])

@@ -16,6 +16,7 @@ from souk.accounts.models import MailedToken, MailPurpose, MailRequest, User
 from souk.eventlog.models import ClockTimestamp
 from souk.eventlog.operations import database_now
 from souk.kit.problem import ValidationFailed
+from souk.kit.ratelimit import RateLimited, Use, count
 
 log = structlog.get_logger()
 
@@ -95,13 +96,23 @@ def _send_next() -> bool:
         for user, token in letters:
             if asked.purpose == MailPurpose.PASSWORD_RESET:
                 send_password_reset(address=user.email, username=user.username, token=token)
-            else:
+            elif _may_be_asked(user.email):
                 send_verification(address=user.email, username=user.username, token=token)
     except MailRefused as refused:
         log.warning("a mail could not be sent", attempts=asked.attempts, reason=str(refused))
         if asked.attempts < MOST_ATTEMPTS:
             return True
     MailRequest.objects.filter(pk=asked.pk).delete()
+    return True
+
+
+def _may_be_asked(address: str) -> bool:
+    """Whether this address, which anybody may have typed, has not been sent too many such mails of late."""
+    try:
+        count([Use("verification-mails", address.lower())])
+    except RateLimited:
+        log.warning("an address is asked to be verified too often; this mail is left out")
+        return False
     return True
 
 
