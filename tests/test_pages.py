@@ -119,3 +119,18 @@ def test_every_make_target_in_our_pages_exists() -> None:
     ]
     assert named
     assert [f"{page}: make {target}" for page, target in named if target not in targets] == []
+
+
+def test_every_threat_on_the_page_of_security_names_a_test_that_exists() -> None:
+    page = (ROOT / "docs" / "security.md").read_text(encoding="utf-8")
+    threats = [line for line in page.splitlines() if re.match(r"\| (API\d|\d\.\d|revocation)", line)]
+    named = {line: re.findall(r"`(tests/\w+/test_\w+\.py)(?:::(test_\w+))?`", line) for line in threats}
+    assert [line[:40] for line, tests in named.items() if not tests] == []
+    assert {f"API{number}" for number in range(1, 11)} <= {line.split()[1] for line in threats}
+    missing = [
+        f"{path}::{test}"
+        for tests in named.values()
+        for path, test in tests
+        if not (ROOT / path).exists() or f"def {test}" not in (ROOT / path).read_text(encoding="utf-8")
+    ]
+    assert missing == []

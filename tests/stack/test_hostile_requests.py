@@ -11,6 +11,16 @@ import pytest
 from tests.stack.conftest import SoukStack
 
 REGISTRATION = {"username": "chunk-by-chunk", "password": "walnut-and-oak"}
+REGISTERED = json.dumps({"username": "two-headers", "password": "walnut-and-oak"}).encode()
+SIGN_IN = b"grant_type=password&username=two-headers&password=walnut-and-oak&client_id=souk-web"
+POST_USER = (
+    "POST /api/v1/users HTTP/1.1\nHost: 127.0.0.1\nConnection: close\nContent-Type: application/json\n"
+    f"Content-Length: {len(REGISTERED)}"
+)
+POST_FORM = (
+    "POST /oauth/token HTTP/1.1\nHost: 127.0.0.1\nConnection: close\n"
+    f"Content-Type: application/x-www-form-urlencoded\nContent-Length: {len(SIGN_IN)}"
+)
 
 
 def exchange(stack: SoukStack, head: str, body: bytes, *, finish: bool = True) -> tuple[int, dict[str, object]]:
@@ -61,3 +71,24 @@ def test_a_thousand_and_one_parameters_are_a_malformed_request(souk_stack: SoukS
     head = f"GET {address}{'id=x&' * 1001} HTTP/1.1\nHost: 127.0.0.1\nConnection: close"
     status, problem = exchange(souk_stack, head, b"", finish=False)
     assert (status, problem["code"]) == (400, "malformed_request")
+
+
+def test_a_token_beside_another_header_of_the_kind_names_nobody(souk_stack: SoukStack) -> None:
+    exchange(souk_stack, POST_USER, REGISTERED, finish=False)
+    status, given = exchange(souk_stack, POST_FORM, SIGN_IN, finish=False)
+    assert status == 200
+    good = f"Authorization: Bearer {given['access_token']}"
+    for headers in (
+        [good, good],
+        [good, "Authorization: Bearer nonsense"],
+        ["Authorization: Basic YTpi", good],
+        [f"{good}\t{given['access_token']}"],
+        ["Authorization:"],
+        ["Authorization: Bearer " + "a" * 10_240],
+        ["Authorization: Bearer caf\u00e9"],
+    ):
+        head = "\n".join(["GET /api/v1/me HTTP/1.1", "Host: 127.0.0.1", "Connection: close", *headers])
+        status, problem = exchange(souk_stack, head, b"", finish=False)
+        assert (status, problem["code"]) == (401, "not_authenticated"), headers
+    head = f"GET /api/v1/me HTTP/1.1\nHost: 127.0.0.1\nConnection: close\n{good}"
+    assert exchange(souk_stack, head, b"", finish=False)[0] == 200
