@@ -66,7 +66,7 @@ class GuessThrottle(BaseThrottle):
     """
 
     def allow_request(self, request: Request, view: Any) -> bool:
-        if request.user:
+        if request.user and request.method == "POST":
             parsed(view.proof, request)
             name = request.user.username.lower()
             use(request._request, Use("sign-in-account", name, cost=GUESS_COST), needed=True)

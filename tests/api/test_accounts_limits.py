@@ -129,6 +129,7 @@ def test_a_body_that_guesses_nothing_is_not_counted_as_a_guess(seller: SignedIn,
     for path in ("/me/delete", "/me/password"):
         assert {seller.send("POST", path, body).status for body in bodies} == {400}
         assert seller.send("POST", path, b"password=x", content_type="text/plain").status == 415
+        assert {seller.send(method, path, {"password": "x"}).status for method in ("GET", "PUT", "DELETE")} == {405}
     assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=19;t=')
 
 
