@@ -144,9 +144,13 @@ def issue_token(request: HttpRequest, form: dict[str, str]) -> HttpResponse:
     account = (normal_username(form["username"]) or form["username"]).lower()
     uses = [Use("sign-in-address", address_of(request)), Use("sign-in-account", account)]
     use(request, *[replace(one, cost=FAILURE_COST) for one in uses], needed=True)
-    answer = _ask_toolkit("create_token_response", request, form)
-    if answer.status_code == 200:
-        give_back(request, *[replace(one, cost=FAILURE_COST - 1) for one in uses])
+    spared = FAILURE_COST  # when it ends in an exception: no password was tried
+    try:
+        answer = _ask_toolkit("create_token_response", request, form)
+        spared = 0 if answer.status_code == 400 else FAILURE_COST - 1
+    finally:
+        if spared:
+            give_back(request, *[replace(one, cost=spared) for one in uses])
     return answer
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from threading import BoundedSemaphore
 from typing import Any
 
 import pytest
@@ -100,6 +101,16 @@ def test_of_many_guesses_at_once_no_more_are_tried_than_one_after_the_other(
     guesses = [partial(sign_in, "seller", f"guess number {number}") for number in range(12)]
     assert sorted(answer.status for answer in at_once(guesses)) == [400] * 2 + [429] * 10
     assert len(tried) == 2
+
+
+def test_a_sign_in_that_tried_no_password_is_no_failure(
+    seller: SignedIn, limits: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hashing, "PATIENCE_SECONDS", 0.01)
+    monkeypatch.setattr(hashing.OwaspArgon2Hasher, "turns", BoundedSemaphore(1))
+    with hashing.OwaspArgon2Hasher.turns:
+        assert [sign_in("seller").status for _ in range(4)] == [429] * 4
+    assert sign_in("seller").headers["RateLimit"].startswith('"sign-in-account";r=19;t=')
 
 
 def test_failed_sign_ins_from_one_address_are_stopped_whatever_the_account(seller: SignedIn, limits: Any) -> None:
