@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
-from django.contrib.auth.backends import BaseBackend
+from django.contrib.auth.backends import ModelBackend
 from django.db import connection
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
@@ -62,8 +62,8 @@ def signed_in_staff(request: Request) -> User:
     return user
 
 
-class PasswordBackend(BaseBackend):
-    """User name, whatever its case, and password of an account in good standing."""
+class PasswordBackend(ModelBackend):
+    """User name, whatever its case, and password of an account in good standing. Permissions are Django's own."""
 
     def authenticate(
         self, request: HttpRequest | None, username: str | None = None, password: str | None = None, **rest: Any

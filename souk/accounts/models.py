@@ -8,10 +8,12 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.contrib.auth.base_user import AbstractBaseUser
+from django.contrib.auth.models import PermissionsMixin
 from django.db import models
 from django.db.models import CheckConstraint, Exists, F, OuterRef, Q, UniqueConstraint
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
+from django.utils.crypto import salted_hmac
 
 from souk.eventlog.models import ClockTimestamp, Subject
 from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows, new_id
@@ -57,8 +59,12 @@ class UserQuerySet(EntityQuerySet):
         )
 
 
-class User(Subject, AbstractBaseUser):
-    """An account. User names are unique over all rows, deleted ones too, without regard to case."""
+class User(Subject, PermissionsMixin, AbstractBaseUser):
+    """An account. User names are unique over all rows, deleted ones too, without regard to case.
+
+    `is_staff` opens the staff doors of the API and the pages for staff; there a member of the staff sees what their
+    groups allow, and everything when they are `is_superuser`.
+    """
 
     subject_type: ClassVar[str] = "user"
 
@@ -68,6 +74,7 @@ class User(Subject, AbstractBaseUser):
     email = models.EmailField(max_length=254, blank=True)
     email_verified = models.BooleanField(default=False)
     is_staff = models.BooleanField(default=False)
+    is_superuser = models.BooleanField(default=False, db_default=False)
     is_active = models.BooleanField(default=True)
     # Tokens issued before this moment are dead: a password change, a lock and a deletion set it.
     token_epoch = models.DateTimeField(db_default=ClockTimestamp())
@@ -84,11 +91,17 @@ class User(Subject, AbstractBaseUser):
         constraints = [
             UniqueConstraint(Lower("username"), name="user_name_once"),
         ]
+        permissions = [("appoint_staff", "Can appoint staff and say what they may do")]
         # Not unique: a refusal would tell a stranger whose addresses are registered.
         indexes = [models.Index(Lower("email"), name="user_email", condition=~Q(email=""))]
 
     def __str__(self) -> str:
         return self.username
+
+    def _get_session_auth_hash(self, secret: str | None = None) -> str:
+        # What ends tokens ends the sessions of the pages for staff too: a new password, a lock, a deletion.
+        said = f"{self.password} {self.token_epoch.isoformat()}"
+        return salted_hmac("souk.accounts.models.User", said, secret=secret, algorithm="sha256").hexdigest()
 
 
 class Follow(Entity):

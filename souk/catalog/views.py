@@ -202,9 +202,9 @@ class Tags(Door):
         return link_next(request, answer(out), following)
 
     def post(self, request: Request) -> HttpResponse:
-        signed_in_staff(request)
+        staff = signed_in_staff(request)
         asked = parsed(NewTag, request)
-        tag = create_tag(name=asked.name, description=asked.description)
+        tag = create_tag(name=asked.name, description=asked.description, staff=staff)
         return created(_tag_out(tag.name), location=f"/api/v1/tags/{tag.name}")
 
 
@@ -215,14 +215,14 @@ class OneTag(Door):
         return answer(_tag_out(_tag_name(name)))
 
     def patch(self, request: Request, name: str) -> HttpResponse:
-        signed_in_staff(request)
+        staff = signed_in_staff(request)
         tag = lock_tag(name=_tag_name(name))
-        changed = change_tag(tag=tag, **parsed(TagChange, request).sent())
+        changed = change_tag(tag=tag, staff=staff, **parsed(TagChange, request).sent())
         return answer(_tag_out(changed.name))
 
     def delete(self, request: Request, name: str) -> HttpResponse:
-        signed_in_staff(request)
-        delete_tag(tag=lock_tag(name=_tag_name(name)))
+        staff = signed_in_staff(request)
+        delete_tag(tag=lock_tag(name=_tag_name(name)), staff=staff)
         return no_content()
 
 

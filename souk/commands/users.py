@@ -25,17 +25,28 @@ def create(
     password: Annotated[
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, help="Asked for when not given.")
     ],
-    staff: Annotated[bool, typer.Option("--staff", help="May use the staff doors.")] = False,
+    staff: Annotated[bool, typer.Option("--staff", help="May use the staff doors and the pages at /admin/.")] = False,
+    group: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --staff: may do in these pages what this group allows. Repeatable; without: everything."
+        ),
+    ] = None,
 ) -> None:
     """Make an account."""
     require_database()
     set_up_django()
-    from souk.accounts.operations.registering import create_user
+    from django.db import transaction
+
+    from souk.accounts.operations import appoint_staff, create_user
     from souk.eventlog.operations import SYSTEM
     from souk.kit.problem import Refused
 
     try:
-        user = create_user(username=username, password=password, is_staff=staff, actor=SYSTEM)
+        with transaction.atomic():
+            user = create_user(username=username, password=password, is_staff=staff, actor=SYSTEM)
+            if staff and group:
+                appoint_staff(username=username, groups=group, actor=SYSTEM)
     except Refused as refused:
         for error in refused.errors or [{"detail": refused.detail}]:
             place = str(error.get("pointer", "")).strip("/")

@@ -93,6 +93,11 @@ def acting_user(user_id: UUID) -> Actor:
     return Actor("user", user_id)
 
 
+def acting_staff(user_id: UUID) -> Actor:
+    """The actor of what a member of the staff does in that role."""
+    return Actor("staff", user_id)
+
+
 def database_now() -> datetime:
     """The database's present moment: the one clock that every process shares.
 
@@ -308,6 +313,7 @@ __all__ = [
     "SYSTEM",
     "Actor",
     "IllegalTransition",
+    "acting_staff",
     "acting_user",
     "append_history",
     "begin_life",

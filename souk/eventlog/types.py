@@ -25,6 +25,8 @@ EVENT_TYPES = (
     "payment.refunded",
     "webhook.disabled",
 )
+# What staff and operators do, for the audit trail: nobody's feed shows it, and no webhook can ask for it.
+AUDIT_TYPES = ("user.locked", "user.unlocked", "user.tokens_ended", "user.appointed", "staff.acted")
 _KNOWN = frozenset(EVENT_TYPES)
 
 

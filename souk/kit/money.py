@@ -19,6 +19,11 @@ ISO_4217 = """
     UZS VED VES VND VUV WST XAF XCD XCG XOF XPF YER ZAR ZMW ZWG
 """
 CURRENCIES = frozenset(ISO_4217.split())
+# How many digits of an amount stand behind the point, by ISO 4217, where these are not two.
+DIGITS = {
+    **dict.fromkeys("BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX VND VUV XAF XOF XPF".split(), 0),
+    **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
+}
 
 Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
@@ -33,3 +38,10 @@ class Money(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if self.currency not in CURRENCIES:
             raise ValueError(f"{self.currency} is no ISO 4217 currency")
+
+
+def written(amount: int, currency: str) -> str:
+    """Minor units as people write them: 1999 EUR is "19.99 EUR"."""
+    digits = DIGITS.get(currency, 2)
+    whole, rest = divmod(amount, 10**digits)
+    return f"{whole:,}{f'.{rest:0{digits}}' if digits else ''} {currency}"

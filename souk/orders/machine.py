@@ -28,7 +28,7 @@ class OrderMachine(Life):
 
     actors: ClassVar[Mapping[str, tuple[Party, ...]]] = {
         "confirm": ("buyer",),
-        "cancel": ("buyer",),
+        "cancel": ("buyer", "staff"),
         "expire": ("system",),
         "accept": ("system",),
         "take_back": ("system",),

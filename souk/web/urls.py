@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from souk.web import machines, shop, views
+from souk.web import machines, shop, staff, views
 
 urlpatterns = [
     path("health/live", views.Live.as_view()),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("metrics", views.Metrics.as_view()),
     *(path(place, shop.Shop.as_view()) for place in shop.PLACES),
     path("assets/<str:version>/<path:name>", shop.Asset.as_view()),
+    path("admin/", staff.pages),
 ]
 
 api_urlpatterns = [

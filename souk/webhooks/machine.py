@@ -20,7 +20,7 @@ class WebhookMachine(Life):
     enable = disabled.to(enabled)
 
     actors: ClassVar[Mapping[str, tuple[Party, ...]]] = {
-        "disable": ("buyer", "seller", "system"),
+        "disable": ("buyer", "seller", "staff", "system"),
         "enable": ("buyer", "seller"),
     }
 

@@ -12,7 +12,7 @@ from souk.accounts.models import User
 from souk.accounts.operations.following import end_follows, lock_with_followed, shift_followed_counts
 from souk.accounts.operations.passwords import prove_password
 from souk.eventlog.models import ClockTimestamp
-from souk.eventlog.operations import acting_user, database_now, record
+from souk.eventlog.operations import SYSTEM, Actor, acting_user, database_now, record
 from souk.kit.problem import NotAuthenticated, NotFound
 
 
@@ -50,26 +50,42 @@ def delete_account(*, user: User, password: str) -> None:
 
 
 @transaction.atomic(savepoint=False)
-def lock_user(*, username: str) -> User:
+def lock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     """Keep a user out: every token ends at once, no new one is given, their products are hidden and not for sale.
 
-    Repeatable. Raises NotFound.
+    `actor` is who does it: a member of the staff, or Souk's operator. Repeatable. Raises NotFound.
     """
     user = _locked(username)
     if user.is_active:
         shift_followed_counts(user_id=user.pk, by=-1)
+        _told(user, "user.locked", actor)
         user.change(is_active=False, token_epoch=ClockTimestamp(), updated=database_now())
     return user
 
 
 @transaction.atomic(savepoint=False)
-def unlock_user(*, username: str) -> User:
+def unlock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     """Let a locked user in again; they sign in anew. Repeatable. Raises NotFound."""
     user = _locked(username)
     if not user.is_active:
         shift_followed_counts(user_id=user.pk, by=1)
+        _told(user, "user.unlocked", actor)
         user.change(is_active=True, updated=database_now())
     return user
+
+
+@transaction.atomic(savepoint=False)
+def end_tokens(*, username: str, actor: Actor = SYSTEM) -> User:
+    """End every token and every session of a user, who may sign in again. Raises NotFound."""
+    user = _locked(username)
+    _told(user, "user.tokens_ended", actor)
+    user.change(token_epoch=ClockTimestamp(), updated=database_now())
+    return user
+
+
+def _told(user: User, event_type: str, actor: Actor) -> None:
+    """Nobody hears of it: it is for the audit trail."""
+    record(user, event_type, actor=actor, data={"username": user.username})
 
 
 def _locked(username: str) -> User:

@@ -63,9 +63,10 @@ def create_user(
 ) -> User:
     """Make an account on the operator's word: staff, and reserved names, can be had here.
 
-    `actor` is who makes it, the user themselves unless said. Raises ValidationFailed, UsernameTaken.
+    Staff may do everything in their pages until `appoint_staff` says less. `actor` is who makes it, the user themselves
+    unless said. Raises ValidationFailed, UsernameTaken.
     """
-    user = User(username=username, email=email, display_name=display_name, is_staff=is_staff)
+    user = User(username=username, email=email, display_name=display_name, is_staff=is_staff, is_superuser=is_staff)
     _give_name_and_password(user, password)
     user.created = user.updated = database_now()
     # ON CONFLICT DO NOTHING: an error would take the statement, with the hash and the address, into the server's log.

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from souk.accounts.models import User
 from souk.catalog.machine import ACTIVE, DRAFT
 from souk.catalog.models import Product, ProductTag, Tag
-from souk.eventlog.operations import Actor, acting_user, append_history, change_state, database_now
+from souk.eventlog.operations import Actor, acting_staff, acting_user, append_history, change_state, database_now
 from souk.kit.context import current_traceparent
 from souk.kit.entity import new_id
 from souk.kit.money import Money
@@ -105,6 +105,15 @@ def activate_product(*, product: Product, seller: User) -> Product:
 def archive_product(*, product: Product, seller: User) -> Product:
     """Take the product out of sight and sale; holds that exist stand. Raises IllegalTransition."""
     return _move(product, "archive", act_as(acting_user(seller.pk)), for_sale=False)
+
+
+@transaction.atomic(savepoint=False)
+def archive_for_market(*, product_id: UUID, staff: User) -> Product:
+    """Take anybody's product out of sight and sale, by a member of the staff. Raises NotFound, IllegalTransition."""
+    product: Product | None = Product.objects.select_for_update(no_key=True).filter(pk=product_id).first()
+    if product is None:
+        raise NotFound
+    return _move(product, "archive", act_as(acting_staff(staff.pk)), for_sale=False)
 
 
 @transaction.atomic(savepoint=False)

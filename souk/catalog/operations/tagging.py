@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import IntegrityError, connection, transaction
 
 from souk.accounts.models import User
+from souk.accounts.operations import note_act
 from souk.catalog.models import Product, ProductTag, Tag
 from souk.catalog.operations.selling import act_as
 from souk.eventlog.operations import acting_user, database_now
@@ -20,30 +21,33 @@ class TagExists(Refused):
 
 
 @transaction.atomic(savepoint=False)
-def create_tag(*, name: str, description: str = "") -> Tag:
-    """Make a tag. Raises TagExists."""
+def create_tag(*, name: str, description: str = "", staff: User | None = None) -> Tag:
+    """Make a tag. `staff` is the member who does it, None for the operator. Raises TagExists."""
     now = database_now()
     tag = Tag(name=name, description=description, created=now, updated=now)
     _save(tag, force_insert=True)
+    _note(tag, "tag.create", staff)
     return tag
 
 
 @transaction.atomic(savepoint=False)
-def change_tag(*, tag: Tag, name: str | None = None, description: str | None = None) -> Tag:
+def change_tag(*, tag: Tag, name: str | None = None, description: str | None = None, staff: User | None = None) -> Tag:
     """Rename or describe a tag; products keep it, under its new name. `tag` comes from `lock_tag`. Raises TagExists."""
     tag.updated = database_now()
     tag.name = tag.name if name is None else name
     tag.description = tag.description if description is None else description
     _save(tag, update_fields=["name", "description", "updated"])
+    _note(tag, "tag.change", staff)
     return tag
 
 
 @transaction.atomic(savepoint=False)
-def delete_tag(*, tag: Tag) -> None:
+def delete_tag(*, tag: Tag, staff: User | None = None) -> None:
     """Delete a tag and take it from every product. `tag` comes from `lock_tag`."""
     now = database_now()
     ProductTag.objects.filter(tag=tag).update(deleted=now, updated=now)
     tag.mark_deleted()
+    _note(tag, "tag.delete", staff)
 
 
 def lock_tag(*, name: str) -> Tag:
@@ -96,6 +100,11 @@ def fold_tag_uses() -> int:
         cursor.execute("SELECT fold_tag_uses()")
         (folded,) = cursor.fetchone()
         return int(folded)
+
+
+def _note(tag: Tag, act: str, staff: User | None) -> None:
+    if staff is not None:
+        note_act(staff=staff, act=act, target_type="tag", target_id=tag.pk, name=tag.name)
 
 
 def _save(tag: Tag, *, force_insert: bool = False, update_fields: list[str] | None = None) -> None:

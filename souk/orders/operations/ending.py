@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from django.db import connection, transaction
 
-from souk.eventlog.operations import SYSTEM, acting_user, change_state, change_state_of_many, database_now
+from souk.accounts.models import User
+from souk.eventlog.operations import SYSTEM, acting_staff, acting_user, change_state, change_state_of_many, database_now
 from souk.orders.machine import CANCELLED, PENDING
 from souk.orders.models import Order
 from souk.orders.operations.confirming import refuse_late
@@ -17,19 +18,19 @@ AUDIENCE = """
 
 
 @transaction.atomic(savepoint=False)
-def cancel_order(*, order: Order) -> Order:
-    """Cancel a pending order, which comes from `lock_own_order`, and give its stock back.
+def cancel_order(*, order: Order, staff: User | None = None, note: str = "") -> Order:
+    """Cancel a pending order, which comes from `lock_own_order` or `lock_order`, and give its stock back.
 
-    Raises OrderExpired, IllegalTransition.
+    By its buyer, or by a member of the staff with a note that the event tells. Raises OrderExpired, IllegalTransition.
     """
     now = refuse_late(order, "cancel")
     change_state(
         order,
         "cancel",
-        actor=acting_user(order.buyer_id),
+        actor=acting_user(order.buyer_id) if staff is None else acting_staff(staff.pk),
         at=now,
         event_type="order.cancelled",
-        data={"state": CANCELLED},
+        data={"state": CANCELLED, **({"note": note} if note else {})},
         audience=order.audience,
         closed_at=now,
     )

@@ -16,6 +16,7 @@ from souk.webhooks.operations.registering import (
     disable_failing_webhook,
     register_webhook,
     rotate_secret,
+    switch_off_webhook,
 )
 
 __all__ = [
@@ -33,5 +34,6 @@ __all__ = [
     "rotate_secret",
     "seconds_behind",
     "settle_delivery",
+    "switch_off_webhook",
     "take_due_deliveries",
 ]

@@ -13,7 +13,7 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from souk.accounts.models import User
-from souk.eventlog.operations import SYSTEM, acting_user, begin_life, change_state, database_now
+from souk.eventlog.operations import SYSTEM, Actor, acting_staff, acting_user, begin_life, change_state, database_now
 from souk.eventlog.types import unknown_types
 from souk.kit.problem import NotFound, ValidationFailed
 from souk.kit.sealing import seal
@@ -125,15 +125,27 @@ def delete_webhook(*, owner: User, webhook_id: UUID) -> None:
     fail_pending(webhook.pk)
 
 
-def disable_failing_webhook(*, webhook: Webhook, reason: str) -> None:
+@transaction.atomic(savepoint=False)
+def switch_off_webhook(*, webhook_id: UUID, staff: User, note: str) -> None:
+    """Switch off anybody's webhook, by a member of the staff, whose note its owner is told.
+
+    Raises NotFound, IllegalTransition.
+    """
+    webhook: Webhook | None = Webhook.objects.select_for_update(no_key=True).filter(pk=webhook_id).first()
+    if webhook is None:
+        raise NotFound
+    disable_failing_webhook(webhook=webhook, reason="staff", actor=acting_staff(staff.pk), note=note)
+
+
+def disable_failing_webhook(*, webhook: Webhook, reason: str, actor: Actor = SYSTEM, note: str = "") -> None:
     """Switch off a webhook that the caller has locked, and tell its owner why; what waits to be sent fails."""
     change_state(
         webhook,
         "disable",
-        actor=SYSTEM,
+        actor=actor,
         at=database_now(),
         event_type="webhook.disabled",
-        data={"reason": reason, "url": webhook.url},
+        data={"reason": reason, "url": webhook.url, **({"note": note} if note else {})},
         audience=[webhook.owner_id],
         disabled_reason=reason,
     )

@@ -1,0 +1,174 @@
+"""Users, and the groups of the staff, for staff."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Lower
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminSelectMultipleWidget
+
+from souk.accounts.models import User
+from souk.accounts.operations import appoint_staff, end_tokens, lock_user, note_act, unlock_user
+from souk.eventlog.operations import acting_staff
+from souk.kit.admin import StaffForm, StaffPage, button
+
+CHANGE = "accounts.change_user"
+APPOINT = "accounts.appoint_staff"
+# What the pages for staff ask for; the rest of Django's list belongs to nothing that can be seen.
+PERMISSIONS = (
+    "view_user",
+    "change_user",
+    "appoint_staff",
+    "view_tag",
+    "change_tag",
+    "view_product",
+    "change_product",
+    "view_order",
+    "change_order",
+    "view_payment",
+    "view_webhook",
+    "change_webhook",
+    "view_deadletter",
+    "change_deadletter",
+    "view_event",
+)
+
+admin.site.unregister(Group)
+
+
+class AppointmentForm(StaffForm):
+    """The groups that a member of the staff is in. In none, they may do everything."""
+
+    groups = forms.ModelMultipleChoiceField(Group.objects.all(), required=False, widget=UnfoldAdminSelectMultipleWidget)
+
+
+def known_as(text: str) -> QuerySet[User]:
+    """Users with this name or address, whatever its case."""
+    address = User.all_objects.alias(lower_email=Lower("email")).filter(lower_email=text.lower()).exclude(email="")
+    return User.all_objects.filter(Q(pk__in=User.all_objects.named(text)) | Q(pk__in=address)).values("pk")
+
+
+@admin.register(User)
+class UserPage(StaffPage):
+    """Accounts: lock, unlock, end tokens, appoint."""
+
+    list_display = ("username", "display_name", "is_active", "is_staff", "created", "deleted")
+    list_filter = ()
+    exact_search = {"id": UUID, "id__in": known_as}
+    fields = (
+        "id",
+        "username",
+        "display_name",
+        "bio",
+        "email",
+        "email_verified",
+        "is_active",
+        "is_staff",
+        "staff_groups",
+        "followers_count",
+        "created",
+        "updated",
+        "deleted",
+        "last_login",
+    )
+    readonly_fields = fields
+    actions_detail = ("lock", "unlock", "end_every_token", "appoint", "dismiss")
+
+    @admin.display(description="Groups of the staff")
+    def staff_groups(self, user: User) -> str:
+        """What a member of the staff may do."""
+        if user.is_superuser:
+            return "may do everything"
+        return ", ".join(user.groups.values_list("name", flat=True))
+
+    @button(
+        title="Lock",
+        permission=CHANGE,
+        explains="Ends every token and session at once. Their products are hidden and not for sale; orders stand.",
+    )
+    def lock(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+        """Keep the user out."""
+        lock_user(username=user.username, actor=_actor(request))
+        return f"{user.username} is locked out."
+
+    @button(title="Unlock", permission=CHANGE, explains="They may sign in again, and what they sell is seen again.")
+    def unlock(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+        """Let the user in again."""
+        unlock_user(username=user.username, actor=_actor(request))
+        return f"{user.username} may sign in again."
+
+    @button(title="End tokens", permission=CHANGE, explains="Signs the user out everywhere. They may sign in again.")
+    def end_every_token(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+        """Sign the user out everywhere."""
+        end_tokens(username=user.username, actor=_actor(request))
+        return f"Every token of {user.username} has ended."
+
+    @button(title="Appoint to the staff", permission=APPOINT, form=AppointmentForm)
+    def appoint(self, request: HttpRequest, form: AppointmentForm, user: User) -> str:
+        """Make the user a member of the staff, with what the groups allow."""
+        groups = [group.name for group in form.cleaned_data["groups"]]
+        appoint_staff(username=user.username, groups=groups, actor=_actor(request))
+        return f"{user.username} belongs to the staff."
+
+    @button(title="Dismiss from the staff", permission=APPOINT)
+    def dismiss(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+        """Make the user a user like any other."""
+        appoint_staff(username=user.username, is_staff=False, actor=_actor(request))
+        return f"{user.username} no longer belongs to the staff."
+
+
+@admin.register(Group)
+class GroupPage(ModelAdmin):
+    """What members of the staff may do, by groups. For those who may appoint them."""
+
+    list_display = ("name",)
+    search_fields = ("name",)
+    filter_horizontal = ("permissions",)
+
+    def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        if db_field.name == "permissions":
+            kwargs["queryset"] = offered_permissions()
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return bool(request.user.has_perm(APPOINT))
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(request.user.has_perm(APPOINT))
+
+    def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> Any:
+        self._note(request, obj, "group.create")
+        return super().log_addition(request, obj, message)
+
+    def log_change(self, request: HttpRequest, obj: Group, message: Any) -> Any:
+        self._note(request, obj, "group.change")
+        return super().log_change(request, obj, message)
+
+    def log_deletions(self, request: HttpRequest, queryset: QuerySet[Group]) -> Any:
+        for group in queryset:
+            self._note(request, group, "group.delete")
+        return super().log_deletions(request, queryset)
+
+    def _note(self, request: HttpRequest, group: Group, act: str) -> None:
+        allowed = sorted(group.permissions.values_list("codename", flat=True))
+        note_act(staff=request.user, act=act, target_type="group", target_id=group.pk, name=group.name, allowed=allowed)
+
+    has_add_permission = has_module_permission
+    has_change_permission = has_view_permission
+    has_delete_permission = has_view_permission
+
+
+def offered_permissions() -> QuerySet[Permission]:
+    """The permissions that mean something in the pages for staff."""
+    return Permission.objects.filter(codename__in=PERMISSIONS).select_related("content_type")
+
+
+def _actor(request: HttpRequest) -> Any:
+    return acting_staff(request.user.pk)

@@ -1,0 +1,110 @@
+"""Tags and products, for staff."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+
+from souk.accounts.models import User
+from souk.catalog.models import Product, Tag
+from souk.catalog.operations.selling import archive_for_market
+from souk.catalog.operations.tagging import change_tag, create_tag, delete_tag, lock_tag
+from souk.catalog.serializers import NewTag
+from souk.kit.admin import StaffForm, StaffPage, button
+from souk.kit.money import written
+from souk.kit.parsing import shaped
+
+CHANGE_TAG = "catalog.change_tag"
+
+
+class TagForm(StaffForm):
+    """A tag's name and description, held to the shape that the API holds them to."""
+
+    name = forms.CharField(
+        max_length=50, help_text="Letters a to z, digits, single hyphens inside.", widget=UnfoldAdminTextInputWidget
+    )
+    description = forms.CharField(max_length=1000, required=False, widget=UnfoldAdminTextareaWidget({"rows": 2}))
+
+    def asked(self) -> dict[str, str]:
+        """What was filled in. Raises ValidationFailed."""
+        shape = shaped(NewTag, {name: self.cleaned_data[name] for name in ("name", "description")})
+        return dict(msgspec.structs.asdict(shape))
+
+
+@admin.register(Tag)
+class TagPage(StaffPage):
+    """Tags: make, rename, describe, delete."""
+
+    list_display = ("name", "description", "products_count", "created")
+    ordering = ("name",)
+    exact_search = {"name": str}
+    fields = ("id", "name", "description", "products_count", "created", "updated")
+    readonly_fields = fields
+    actions_list = ("new_tag",)
+    actions_detail = ("change", "delete")
+
+    def get_queryset(self, request: HttpRequest) -> Any:
+        return Tag.objects.order_by("name")
+
+    @button(title="New tag", permission=CHANGE_TAG, form=TagForm)
+    def new_tag(self, request: HttpRequest, form: TagForm) -> str:
+        """Make a tag."""
+        tag = create_tag(staff=request.user, **form.asked())
+        return f"The tag {tag.name} is made."
+
+    @button(title="Change", permission=CHANGE_TAG, explains="Products keep the tag, under its new name.", form=TagForm)
+    def change(self, request: HttpRequest, form: TagForm, tag: Tag) -> str:
+        """Rename or describe a tag."""
+        changed = change_tag(tag=lock_tag(name=tag.name), staff=request.user, **form.asked())
+        return f"The tag is {changed.name} now."
+
+    @button(title="Delete", permission=CHANGE_TAG, explains="Takes the tag from every product.")
+    def delete(self, request: HttpRequest, form: StaffForm, tag: Tag) -> str:
+        """Delete a tag."""
+        delete_tag(tag=lock_tag(name=tag.name), staff=request.user)
+        return f"The tag {tag.name} is deleted."
+
+
+@admin.register(Product)
+class ProductPage(StaffPage):
+    """Products: read, archive."""
+
+    list_display = ("title", "seller", "price", "state", "created", "deleted")
+    list_select_related = ("seller",)
+    exact_search = {"id": UUID, "seller__in": User.all_objects.named}
+    fields = (
+        "id",
+        "seller",
+        "title",
+        "description",
+        "price",
+        "state",
+        "images",
+        "published_id",
+        "created",
+        "updated",
+        "deleted",
+    )
+    readonly_fields = fields
+    actions_detail = ("archive",)
+
+    @admin.display(description="Price")
+    def price(self, product: Product) -> str:
+        """What it costs."""
+        return written(product.price_amount, product.price_currency)
+
+    @button(
+        title="Archive",
+        permission="catalog.change_product",
+        explains="Takes the product out of sight and sale; holds that exist stand. Its seller may show it again.",
+    )
+    def archive(self, request: HttpRequest, form: StaffForm, product: Product) -> str:
+        """Take the product out of sight and sale."""
+        archive_for_market(product_id=product.pk, staff=request.user)
+        return f"{product.title} is archived."

@@ -1,0 +1,159 @@
+"""The base of every page for staff: rows to be read, and buttons that each call one operation.
+
+Nothing is saved by a form of Django's own: what a page changes goes through an operation, whose refusal is shown in its
+own words. Lists stay fast with millions of rows: they are ordered by an index, count nothing, and filter and search by
+indexed columns alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from functools import wraps
+from typing import Any, ClassVar
+
+from django import forms
+from django.contrib import admin, messages
+from django.contrib.admin.checks import ModelAdminChecks
+from django.db import models, transaction
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.template.loader import render_to_string
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from unfold import paginator as unfold_paginator
+from unfold.admin import ModelAdmin
+from unfold.decorators import action
+from unfold.forms import BaseDialogForm
+from unfold.widgets import UnfoldAdminTextareaWidget
+
+from souk.kit.problem import Refused
+
+# Deeper pages are not read but narrowed down: every page skips all rows before it.
+DEEPEST_PAGE = 200
+PAGE = 50
+
+
+class InfinitePaginator(unfold_paginator.InfinitePaginator):
+    """Pages without a count, up to a depth at which skipping rows is still fast. Unfold goes by the name."""
+
+    num_pages = DEEPEST_PAGE
+
+
+class StaffForm(BaseDialogForm):
+    """What is asked before something is done; by itself only whether it shall be."""
+
+    def render_before_template(self) -> str:
+        return render_to_string("unfold/helpers/messages/error.html", {"errors": self.non_field_errors()})
+
+
+class ReasonForm(StaffForm):
+    """Why it is done. The audit trail keeps it."""
+
+    reason = forms.CharField(min_length=3, max_length=200, widget=UnfoldAdminTextareaWidget({"rows": 2}))
+
+
+class StaffPage(ModelAdmin):
+    """Rows that staff reads. `exact_search` maps the columns that can be searched to the type of their values."""
+
+    checks_class = ModelAdminChecks  # unfold's own asks the database
+    actions = None
+    list_per_page = PAGE
+    show_full_result_count = False
+    show_facets = admin.ShowFacets.NEVER
+    paginator = InfinitePaginator
+    ordering: ClassVar[Any] = ["-id"]
+    sortable_by: ClassVar[Any] = ()
+    list_filter_sheet = False
+    exact_search: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def get_search_fields(self, request: HttpRequest) -> Iterable[str]:
+        return tuple(self.exact_search)
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: models.QuerySet[Any], search_term: str
+    ) -> tuple[models.QuerySet[Any], bool]:
+        """Exact values of indexed columns: a search for a part of a word would read the whole table."""
+        if not search_term:
+            return queryset, False
+        found = models.Q(pk__in=[])
+        for column, kind in self.exact_search.items():
+            try:
+                found |= models.Q(**{column: kind(search_term.strip())})
+            except ValueError:
+                continue
+        return queryset.filter(found), False
+
+    def address(self, row_id: object = None) -> str:
+        """Where the list stands, or the page of one row."""
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}"
+        return reverse(f"{name}_changelist") if row_id is None else reverse(f"{name}_change", args=[row_id])
+
+
+def button(
+    *, title: str, permission: str, explains: str = "", form: type[StaffForm] = StaffForm
+) -> Callable[[Callable[..., str]], Callable[..., HttpResponse]]:
+    """A button of a StaffPage: opens the form and, once it is filled in, calls the method, all or nothing.
+
+    The method gets the page, the request, the filled form and, on the page of one row, the row; it calls one operation
+    and returns what to say when that is done. A refusal is shown in the form, in its own words. Who lacks the
+    permission sees no button, and gets 403 without it.
+    """
+    dialog = {"title": title, "description": explains, "form_class": form, "form_submit_text": title}
+
+    def decorated(method: Callable[..., str]) -> Callable[..., HttpResponse]:
+        @action(description=title, permissions=[permission], dialog=dialog)
+        @wraps(method)
+        def carried_out(
+            page: StaffPage, request: HttpRequest, filled: StaffForm, object_id: str | None = None
+        ) -> HttpResponse:
+            rows = [] if object_id is None else [_row(page, request, object_id)]
+            try:
+                with transaction.atomic():
+                    done = method(page, request, filled, *rows)
+            except Refused as refused:
+                told = [refused.detail, *(str(error["detail"]) for error in refused.errors)]
+                filled.add_error(None, " ".join(dict.fromkeys(told)))
+                shown = {"dialog": dialog, "form": filled, "form_submit_text": title}
+                return render(request, "unfold/helpers/dialog.html", shown)
+            messages.success(request, done)
+            return HttpResponse(headers={"HX-Redirect": page.address(object_id)})
+
+        return carried_out  # type: ignore[no-any-return]  # unfold gives its decorator no types
+
+    return decorated
+
+
+def _row(page: StaffPage, request: HttpRequest, object_id: str) -> Any:
+    row = page.get_object(request, object_id)
+    if row is None:
+        raise Http404
+    return row
+
+
+def table(headers: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
+    """A small table for a read-only field; a dash where there are no rows."""
+    kept = list(rows)
+    if not kept:
+        return format_html("-")
+    head = format_html_join("", '<th class="font-semibold pr-6 text-left">{}</th>', ((name,) for name in headers))
+    body = format_html_join(
+        "",
+        "<tr>{}</tr>",
+        ((format_html_join("", '<td class="pr-6 py-1">{}</td>', ((_shown(cell),) for cell in row)),) for row in kept),
+    )
+    return format_html("<table><tr>{}</tr>{}</table>", head, body)
+
+
+def _shown(cell: Any) -> Any:
+    return f"{cell:%Y-%m-%d %H:%M:%S}" if isinstance(cell, datetime) else cell
