@@ -127,7 +127,8 @@ def button(
                 shown = {"dialog": dialog, "form": filled, "form_submit_text": title}
                 return render(request, "unfold/helpers/dialog.html", shown)
             messages.success(request, done)
-            return HttpResponse(headers={"HX-Redirect": page.address(object_id)})
+            gone = rows and not page.get_queryset(request).filter(pk=rows[0].pk).exists()
+            return HttpResponse(headers={"HX-Redirect": page.address(None if gone else object_id)})
 
         return carried_out  # type: ignore[no-any-return]  # unfold gives its decorator no types
 
@@ -145,7 +146,7 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
     """A small table for a read-only field; a dash where there are no rows."""
     kept = list(rows)
     if not kept:
-        return format_html("-")
+        return SafeString("-")
     head = format_html_join("", '<th class="font-semibold pr-6 text-left">{}</th>', ((name,) for name in headers))
     body = format_html_join(
         "",

@@ -5,9 +5,13 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import admin
+from django.http import HttpRequest
 
+from souk.accounts.operations import note_act
 from souk.eventlog.models import Event
-from souk.kit.admin import StaffPage
+from souk.kit.admin import StaffForm, StaffPage, button
+from souk.reactions.consumers import CONSUMERS
+from souk.reactions.letters import requeue
 from souk.reactions.models import DeadLetter
 
 
@@ -19,6 +23,25 @@ class DeadLetterPage(StaffPage):
     exact_search = {"event_id": UUID}
     fields = ("consumer", "event_id", "event", "error", "at")
     readonly_fields = fields
+    actions_detail = ("requeue",)
+
+    @button(
+        title="Requeue",
+        permission="reactions.change_deadletter",
+        explains="The consumer hears the event again, from the first try on, and this letter goes.",
+    )
+    def requeue(self, request: HttpRequest, form: StaffForm, letter: DeadLetter) -> str:
+        """Let the event be heard again."""
+        consumers = [consumer for consumer in CONSUMERS if consumer.name == letter.consumer]
+        requeued = requeue(consumers, ids=[letter.event_id])
+        note_act(
+            staff=request.user,
+            act="dead-letter.requeue",
+            target_type="event",
+            target_id=letter.event_id,
+            consumer=letter.consumer,
+        )
+        return "It is heard again." if requeued.events else "There is no such event in the log: the letter is gone."
 
     @admin.display(description="Type")
     def event_type(self, letter: DeadLetter) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import structlog
 from django.db import connection
 
-from souk.accounts.operations import purge_dead_tokens, send_due_mails
+from souk.accounts.operations import purge_dead_tokens, purge_old_sessions, send_due_mails
 from souk.bags.operations import abandon_untouched_bags
 from souk.catalog.operations.tagging import fold_tag_uses
 from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
@@ -99,6 +99,12 @@ def purge_all_dead_tokens() -> None:
         pass
 
 
+def purge_ended_sessions() -> None:
+    """Delete the sessions of the pages for staff that have ended."""
+    while purge_old_sessions(limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
+        pass
+
+
 def purge_old_answers() -> None:
     """Delete the answers that are kept for an Idempotency-Key no longer."""
     while _purge_old_answers() == PURGED_AT_ONCE:
@@ -118,6 +124,7 @@ DUTIES = [
     Duty(name="purge old answers", work=purge_old_answers, every=600),
     Duty(name="send due mails", work=send_due_mails, every=1),
     Duty(name="purge dead tokens", work=purge_all_dead_tokens, every=600),
+    Duty(name="purge ended sessions", work=purge_ended_sessions, every=3600),
     Duty(name="send webhooks", work=send_webhooks, every=0.25),
     Duty(name="fold tag uses", work=fold_tag_uses, every=1),
     Duty(name="purge what is old", work=purge_what_is_old, every=600),

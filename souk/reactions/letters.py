@@ -74,7 +74,7 @@ def requeue(consumers: Sequence[Consumer], *, ids: Collection[UUID] | None) -> R
     return Requeued(sum(one.events for one in found), sum(one.dropped for one in found))
 
 
-@transaction.atomic(durable=True)
+@transaction.atomic(savepoint=False)
 def _requeue_of(consumer: Consumer, ids: Collection[UUID] | None) -> Requeued:
     with connection.cursor() as cursor:
         cursor.execute(TAKE, {"consumer": consumer.name, "ids": None if ids is None else list(ids)})

@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from souk.accounts.models import User
-from souk.accounts.operations import appoint_staff, create_user, lock_user
+from souk.accounts.operations import appoint_staff, create_user, lock_user, purge_old_sessions
 from souk.eventlog.models import Event
+from souk.reactions.consumers import CONSUMERS
+from souk.reactions.models import DeadLetter
 from tests.books import rows_of, stock_of
 from tests.callers import PASSWORD, SignedIn
 
@@ -174,6 +177,36 @@ def test_a_product_is_archived_and_a_webhook_switched_off(boss: Member, seller: 
     assert (shown["state"], shown["disabled_reason"]) == ("DISABLED", "staff")
     assert [kind for kind, _ in acts_of("boss")] == ["product.changed", "webhook.disabled"]
     assert "whsec_" not in boss.get(f"webhooks/webhook/{hook['id']}/change/").content.decode()
+
+
+def test_a_dead_letter_is_requeued(boss: Member) -> None:
+    event = Event.objects.get(type="user.registered")
+    consumer = CONSUMERS[0]
+    letter = DeadLetter.objects.create(
+        consumer=consumer.name, event_id=event.pk, event={"type": event.type}, error="It could not be borne."
+    )
+    assert "It could not be borne." in boss.get(f"reactions/deadletter/{letter.pk}/change/").content.decode()
+    done = boss.press("reactions/deadletter", letter.pk, "requeue")
+    assert done.headers["HX-Redirect"] == "/admin/reactions/deadletter/"
+    assert not DeadLetter.objects.exists()
+    assert rows_of("SELECT consumer, event_id FROM reactions_retry") == [(consumer.number, event.pk)]
+    assert acts_of("boss") == [
+        (
+            "staff.acted",
+            {
+                "act": "dead-letter.requeue",
+                "target": {"type": "event", "id": str(event.pk)},
+                "consumer": consumer.name,
+            },
+        )
+    ]
+
+
+def test_ended_sessions_are_purged(boss: Member) -> None:
+    assert purge_old_sessions() == 0
+    Session.objects.update(expire_date="2020-01-01T00:00:00Z")
+    assert purge_old_sessions() == 1
+    assert boss.get("orders/order/").status_code == 302
 
 
 def test_staff_is_appointed_by_who_may(boss: Member, buyer: SignedIn) -> None:

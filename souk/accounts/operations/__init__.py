@@ -9,7 +9,7 @@ from souk.accounts.operations.passwords import (
     request_password_reset,
     reset_password,
 )
-from souk.accounts.operations.purging import purge_dead_tokens
+from souk.accounts.operations.purging import purge_dead_tokens, purge_old_sessions
 from souk.accounts.operations.registering import UsernameTaken, change_profile, create_user, register_user
 from souk.accounts.operations.staffing import appoint_staff, note_act
 
@@ -28,6 +28,7 @@ __all__ = [
     "lock_user",
     "note_act",
     "purge_dead_tokens",
+    "purge_old_sessions",
     "register_user",
     "request_password_reset",
     "reset_password",
