@@ -27,7 +27,7 @@ def test_the_order_machine_is_told_whole_with_who_may_do_what_and_when_the_clock
         ],
         "transitions": [
             move("confirm", "PENDING_CONFIRMATION", "CONFIRMED", "buyer"),
-            move("cancel", "PENDING_CONFIRMATION", "CANCELLED", "buyer"),
+            move("cancel", "PENDING_CONFIRMATION", "CANCELLED", "buyer", "staff"),
             {**move("expire", "PENDING_CONFIRMATION", "NOT_CONFIRMED", "system"), "timeout_seconds": 300},
             move("accept", "CONFIRMED", "ACCEPTED", "system"),
             move("take_back", "CONFIRMED", "PENDING_CONFIRMATION", "system"),
