@@ -52,7 +52,8 @@ class AppointmentForm(StaffForm):
 def known_as(text: str) -> QuerySet[User]:
     """Users with this name or address, whatever its case."""
     address = User.all_objects.alias(lower_email=Lower("email")).filter(lower_email=text.lower()).exclude(email="")
-    return User.all_objects.filter(Q(pk__in=User.all_objects.named(text)) | Q(pk__in=address)).values("pk")
+    found: QuerySet[User] = User.all_objects.filter(Q(pk__in=User.all_objects.named(text)) | Q(pk__in=address))
+    return found
 
 
 @admin.register(User)
@@ -93,39 +94,39 @@ class UserPage(StaffPage):
         permission=CHANGE,
         explains="Ends every token and session at once. Their products are hidden and not for sale; orders stand.",
     )
-    def lock(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+    def lock(self, staff: User, form: StaffForm, user: User) -> str:
         """Keep the user out."""
-        lock_user(username=user.username, actor=_actor(request))
+        lock_user(username=user.username, actor=acting_staff(staff.pk))
         return f"{user.username} is locked out."
 
     @button(title="Unlock", permission=CHANGE, explains="They may sign in again, and what they sell is seen again.")
-    def unlock(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+    def unlock(self, staff: User, form: StaffForm, user: User) -> str:
         """Let the user in again."""
-        unlock_user(username=user.username, actor=_actor(request))
+        unlock_user(username=user.username, actor=acting_staff(staff.pk))
         return f"{user.username} may sign in again."
 
     @button(title="End tokens", permission=CHANGE, explains="Signs the user out everywhere. They may sign in again.")
-    def end_every_token(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+    def end_every_token(self, staff: User, form: StaffForm, user: User) -> str:
         """Sign the user out everywhere."""
-        end_tokens(username=user.username, actor=_actor(request))
+        end_tokens(username=user.username, actor=acting_staff(staff.pk))
         return f"Every token of {user.username} has ended."
 
     @button(title="Appoint to the staff", permission=APPOINT, form=AppointmentForm)
-    def appoint(self, request: HttpRequest, form: AppointmentForm, user: User) -> str:
+    def appoint(self, staff: User, form: AppointmentForm, user: User) -> str:
         """Make the user a member of the staff, with what the groups allow."""
         groups = [group.name for group in form.cleaned_data["groups"]]
-        appoint_staff(username=user.username, groups=groups, actor=_actor(request))
+        appoint_staff(username=user.username, groups=groups, actor=acting_staff(staff.pk))
         return f"{user.username} belongs to the staff."
 
     @button(title="Dismiss from the staff", permission=APPOINT)
-    def dismiss(self, request: HttpRequest, form: StaffForm, user: User) -> str:
+    def dismiss(self, staff: User, form: StaffForm, user: User) -> str:
         """Make the user a user like any other."""
-        appoint_staff(username=user.username, is_staff=False, actor=_actor(request))
+        appoint_staff(username=user.username, is_staff=False, actor=acting_staff(staff.pk))
         return f"{user.username} no longer belongs to the staff."
 
 
 @admin.register(Group)
-class GroupPage(ModelAdmin):
+class GroupPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """What members of the staff may do, by groups. For those who may appoint them."""
 
     list_display = ("name",)
@@ -144,21 +145,21 @@ class GroupPage(ModelAdmin):
         return bool(request.user.has_perm(APPOINT))
 
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> Any:
-        self._note(request, obj, "group.create")
+        self._note(request.user, obj, "group.create")
         return super().log_addition(request, obj, message)
 
     def log_change(self, request: HttpRequest, obj: Group, message: Any) -> Any:
-        self._note(request, obj, "group.change")
+        self._note(request.user, obj, "group.change")
         return super().log_change(request, obj, message)
 
     def log_deletions(self, request: HttpRequest, queryset: QuerySet[Group]) -> Any:
         for group in queryset:
-            self._note(request, group, "group.delete")
+            self._note(request.user, group, "group.delete")
         return super().log_deletions(request, queryset)
 
-    def _note(self, request: HttpRequest, group: Group, act: str) -> None:
+    def _note(self, staff: Any, group: Group, act: str) -> None:
         allowed = sorted(group.permissions.values_list("codename", flat=True))
-        note_act(staff=request.user, act=act, target_type="group", target_id=group.pk, name=group.name, allowed=allowed)
+        note_act(staff=staff, act=act, target_type="group", target_id=group.pk, name=group.name, allowed=allowed)
 
     has_add_permission = has_module_permission
     has_change_permission = has_view_permission
@@ -168,7 +169,3 @@ class GroupPage(ModelAdmin):
 def offered_permissions() -> QuerySet[Permission]:
     """The permissions that mean something in the pages for staff."""
     return Permission.objects.filter(codename__in=PERMISSIONS).select_related("content_type")
-
-
-def _actor(request: HttpRequest) -> Any:
-    return acting_staff(request.user.pk)

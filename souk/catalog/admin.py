@@ -53,21 +53,21 @@ class TagPage(StaffPage):
         return Tag.objects.order_by("name")
 
     @button(title="New tag", permission=CHANGE_TAG, form=TagForm)
-    def new_tag(self, request: HttpRequest, form: TagForm) -> str:
+    def new_tag(self, staff: User, form: TagForm) -> str:
         """Make a tag."""
-        tag = create_tag(staff=request.user, **form.asked())
+        tag = create_tag(staff=staff, **form.asked())
         return f"The tag {tag.name} is made."
 
     @button(title="Change", permission=CHANGE_TAG, explains="Products keep the tag, under its new name.", form=TagForm)
-    def change(self, request: HttpRequest, form: TagForm, tag: Tag) -> str:
+    def change(self, staff: User, form: TagForm, tag: Tag) -> str:
         """Rename or describe a tag."""
-        changed = change_tag(tag=lock_tag(name=tag.name), staff=request.user, **form.asked())
+        changed = change_tag(tag=lock_tag(name=tag.name), staff=staff, **form.asked())
         return f"The tag is {changed.name} now."
 
     @button(title="Delete", permission=CHANGE_TAG, explains="Takes the tag from every product.")
-    def delete(self, request: HttpRequest, form: StaffForm, tag: Tag) -> str:
+    def delete(self, staff: User, form: StaffForm, tag: Tag) -> str:
         """Delete a tag."""
-        delete_tag(tag=lock_tag(name=tag.name), staff=request.user)
+        delete_tag(tag=lock_tag(name=tag.name), staff=staff)
         return f"The tag {tag.name} is deleted."
 
 
@@ -104,7 +104,7 @@ class ProductPage(StaffPage):
         permission="catalog.change_product",
         explains="Takes the product out of sight and sale; holds that exist stand. Its seller may show it again.",
     )
-    def archive(self, request: HttpRequest, form: StaffForm, product: Product) -> str:
+    def archive(self, staff: User, form: StaffForm, product: Product) -> str:
         """Take the product out of sight and sale."""
-        archive_for_market(product_id=product.pk, staff=request.user)
+        archive_for_market(product_id=product.pk, staff=staff)
         return f"{product.title} is archived."

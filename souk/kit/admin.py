@@ -35,13 +35,13 @@ DEEPEST_PAGE = 200
 PAGE = 50
 
 
-class InfinitePaginator(unfold_paginator.InfinitePaginator):
+class InfinitePaginator(unfold_paginator.InfinitePaginator):  # type: ignore[misc]  # unfold has no types
     """Pages without a count, up to a depth at which skipping rows is still fast. Unfold goes by the name."""
 
     num_pages = DEEPEST_PAGE
 
 
-class StaffForm(BaseDialogForm):
+class StaffForm(BaseDialogForm):  # type: ignore[misc]  # unfold has no types
     """What is asked before something is done; by itself only whether it shall be."""
 
     def render_before_template(self) -> str:
@@ -54,7 +54,7 @@ class ReasonForm(StaffForm):
     reason = forms.CharField(min_length=3, max_length=200, widget=UnfoldAdminTextareaWidget({"rows": 2}))
 
 
-class StaffPage(ModelAdmin):
+class StaffPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
     """Rows that staff reads. `exact_search` maps the columns that can be searched to the type of their values."""
 
     checks_class = ModelAdminChecks  # unfold's own asks the database
@@ -105,14 +105,14 @@ def button(
 ) -> Callable[[Callable[..., str]], Callable[..., HttpResponse]]:
     """A button of a StaffPage: opens the form and, once it is filled in, calls the method, all or nothing.
 
-    The method gets the page, the request, the filled form and, on the page of one row, the row; it calls one operation
+    The method gets the page, the member, the filled form and, on the page of one row, the row; it calls one operation
     and returns what to say when that is done. A refusal is shown in the form, in its own words. Who lacks the
     permission sees no button, and gets 403 without it.
     """
     dialog = {"title": title, "description": explains, "form_class": form, "form_submit_text": title}
 
     def decorated(method: Callable[..., str]) -> Callable[..., HttpResponse]:
-        @action(description=title, permissions=[permission], dialog=dialog)
+        @action(description=title, permissions=[permission], dialog=dialog)  # type: ignore[untyped-decorator]  # unfold has no types
         @wraps(method)
         def carried_out(
             page: StaffPage, request: HttpRequest, filled: StaffForm, object_id: str | None = None
@@ -120,7 +120,7 @@ def button(
             rows = [] if object_id is None else [_row(page, request, object_id)]
             try:
                 with transaction.atomic():
-                    done = method(page, request, filled, *rows)
+                    done = method(page, request.user, filled, *rows)
             except Refused as refused:
                 told = [refused.detail, *(str(error["detail"]) for error in refused.errors)]
                 filled.add_error(None, " ".join(dict.fromkeys(told)))

@@ -110,7 +110,7 @@ class OrderPage(StaffPage):
         explains="Possible while the order waits for its confirmation. Its stock is given back; the buyer is told why.",
         form=ReasonForm,
     )
-    def cancel(self, request: HttpRequest, form: ReasonForm, order: Order) -> str:
+    def cancel(self, staff: User, form: ReasonForm, order: Order) -> str:
         """Cancel a pending order."""
-        cancel_order(order=lock_order(order_id=order.pk), staff=request.user, note=form.cleaned_data["reason"])
+        cancel_order(order=lock_order(order_id=order.pk), staff=staff, note=form.cleaned_data["reason"])
         return "The order is cancelled."

@@ -5,8 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import admin
-from django.http import HttpRequest
 
+from souk.accounts.models import User
 from souk.accounts.operations import note_act
 from souk.eventlog.models import Event
 from souk.kit.admin import StaffForm, StaffPage, button
@@ -30,12 +30,12 @@ class DeadLetterPage(StaffPage):
         permission="reactions.change_deadletter",
         explains="The consumer hears the event again, from the first try on, and this letter goes.",
     )
-    def requeue(self, request: HttpRequest, form: StaffForm, letter: DeadLetter) -> str:
+    def requeue(self, staff: User, form: StaffForm, letter: DeadLetter) -> str:
         """Let the event be heard again."""
         consumers = [consumer for consumer in CONSUMERS if consumer.name == letter.consumer]
         requeued = requeue(consumers, ids=[letter.event_id])
         note_act(
-            staff=request.user,
+            staff=staff,
             act="dead-letter.requeue",
             target_type="event",
             target_id=letter.event_id,

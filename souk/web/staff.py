@@ -15,7 +15,7 @@ from souk.kit.ratelimit import RateLimited, Use, address_of, count
 TRY_COST = 10
 
 
-class SignInForm(AuthenticationForm):
+class SignInForm(AuthenticationForm):  # type: ignore[misc]  # unfold has no types
     """User name and password of a member of the staff, tried as often as the limits of signing in allow."""
 
     def clean(self) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import admin
-from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from souk.accounts.models import User
@@ -55,7 +54,7 @@ class WebhookPage(StaffPage):
         explains="Nothing is sent there until its owner switches it on again. They are told the reason.",
         form=ReasonForm,
     )
-    def switch_off(self, request: HttpRequest, form: ReasonForm, webhook: Webhook) -> str:
+    def switch_off(self, staff: User, form: ReasonForm, webhook: Webhook) -> str:
         """Send nothing there any more."""
-        switch_off_webhook(webhook_id=webhook.pk, staff=request.user, note=form.cleaned_data["reason"])
+        switch_off_webhook(webhook_id=webhook.pk, staff=staff, note=form.cleaned_data["reason"])
         return "The webhook is switched off."

@@ -36,8 +36,8 @@ def test_the_order_machine_is_told_whole_with_who_may_do_what_and_when_the_clock
     }
 
 
-def move(event: str, source: str, target: str, actor: str) -> dict[str, object]:
-    return {"event": event, "from": source, "to": target, "actors": [actor], "timeout_seconds": None}
+def move(event: str, source: str, target: str, *actors: str) -> dict[str, object]:
+    return {"event": event, "from": source, "to": target, "actors": list(actors), "timeout_seconds": None}
 
 
 def test_a_bag_is_given_up_after_ninety_days() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -43,7 +42,8 @@ class Member:
 
     def sign_in(self, password: str = PASSWORD) -> int:
         """Fill in the form; 302 when it lets in, 200 when it is shown again."""
-        return self.send("/admin/login/?next=/admin/", username=self.username, password=password).status_code
+        answer = self.send("/admin/login/?next=/admin/", username=self.username, password=password)
+        return int(answer.status_code)
 
     def get(self, address: str) -> Any:
         """A page."""
@@ -62,7 +62,7 @@ class Member:
 
 
 @pytest.fixture
-def boss(clean_database: None) -> Iterator[Member]:
+def boss(clean_database: None) -> Member:
     """Staff that may do everything, signed in."""
     create_user(username="boss", password=PASSWORD, is_staff=True)
     member = Member("boss")
