@@ -12,7 +12,7 @@ import typer
 # Each of these modules has a Typer named `app`, whose commands become commands of `souk`.
 MODULES = ("running", "diagnosis", "processes", "data", "users", "stock", "events", "backups")
 # Processes whose settings (time limits, names of connections) differ from those of a command at a terminal.
-PROCESSES = ("api", "worker", "clock")
+PROCESSES = ("api", "live", "worker", "clock")
 
 
 def joined() -> typer.Typer:

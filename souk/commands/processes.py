@@ -16,7 +16,7 @@ from souk import settings
 from souk.commands import set_up_django
 from souk.stack.api import granian_argv
 from souk.stack.debezium import capture_conninfo, environment_for, property_file, read_properties
-from souk.stack.live import live_argv
+from souk.stack.live import FEW_HEAPS, live_argv
 from souk.stack.service import StackError
 from souk.stack.slot import ensure_slot
 
@@ -67,7 +67,7 @@ def live(
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))  # one file descriptor per listener
     argv = live_argv(host=host, port=port)
-    os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
+    os.execve(argv[0], argv, {**FEW_HEAPS, **os.environ})  # noqa: S606 - no shell is the point
 
 
 @app.command()

@@ -25,6 +25,7 @@ from souk.kit.problem import (
     refusal_of,
     rendered,
 )
+from souk.live import measures
 from souk.live.hub import Hub, Listener, holder_of
 from souk.live.rows import ask
 from souk.live.tickets import bearer_of, checksum_of, redeem_ticket
@@ -117,14 +118,19 @@ class Application:
         self, listener: Listener, types: list[str] | None, first: bytes, receive: Receive, send: Send
     ) -> None:
         gone = asyncio.create_task(_end_when_gone(listener, receive))
+        reason = "ended"
+        measures.opened.inc()
         try:
             await self._serve(listener, types, first, send)
         except TimeoutError:
+            reason = "slow"
             log.info("live.too_slow", user_id=str(listener.user_id))
         except Exception as error:  # noqa: BLE001  # the answer has begun: all that is left is to end it
+            reason = "broken"
             log.warning("live.broken_off", user_id=str(listener.user_id), error=repr(error))
         finally:
             gone.cancel()
+            measures.closed.labels(reason).inc()
 
     async def _serve(self, listener: Listener, types: list[str] | None, first: bytes, send: Send) -> None:
         # The cursor comes first, so that whoever is cut off before any event resumes here and not at a later present.

@@ -1,4 +1,4 @@
-"""The process of the live streams: granian again, with an event loop instead of threads."""
+"""The process of the live streams: granian again, inside an event loop instead of above processes with threads."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from pathlib import Path
 from souk.stack.api import ask, base_url
 from souk.stack.service import Service
 
-MOST_CONNECTIONS = 10_000
+# glibc would give each of its few threads a heap of its own, and each keeps what it once needed.
+FEW_HEAPS = {"MALLOC_ARENA_MAX": "2"}
 
 
 def live_argv(*, host: str, port: int) -> tuple[str, ...]:
     """The command of the server. One process: it waits, it does not compute."""
-    return (
-        sys.executable, "-m", "granian", "souk.asgi:application", "--interface", "asgi", "--host", host,
-        "--port", str(port), "--workers", "1", "--loop", "asyncio", "--runtime-threads", "1",
-        "--backpressure", str(MOST_CONNECTIONS), "--backlog", "4096", "--http", "1", "--no-ws",
-        "--respawn-failed-workers", "--workers-kill-timeout", "5s", "--log-level", "warning",
-    )  # fmt: skip
+    return (sys.executable, "-m", "souk.asgi", host, str(port))
 
 
 def live(*, host: str, port: int, env: Mapping[str, str], cwd: Path) -> Service:

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 from django.conf import settings
+from django.db.models import F
 from standardwebhooks import WebhookVerificationError
 
 from souk.eventlog.operations import database_now
@@ -113,6 +114,48 @@ def test_a_refused_event_is_sent_again_later_with_the_same_id_until_it_is_taken(
     assert Webhook.objects.get().failing_since is None
     assert len({headers["webhook-id"] for headers, _ in receiver.taken}) == 1
     assert len(receiver.verified(webhook["secret"])) == 3
+
+
+def test_a_receiver_that_never_answers_is_tried_eleven_times_over_three_days_and_then_switched_off(
+    seller: SignedIn, receiver: Receiver
+) -> None:
+    webhook = hook(seller, receiver)
+    receiver.answers = [500] * 20
+    seller.offer()
+    send_all()
+    waited, pauses = timedelta(), []
+    while Webhook.objects.get().state == "ENABLED":
+        (delivery,) = Delivery.objects.all()
+        pause = delivery.next_attempt_at - database_now()
+        pauses.append(pause)
+        # The pause is over: everything that was before it is so much older.
+        waited += pause
+        Webhook.objects.update(failing_since=F("failing_since") - pause)
+        make_due()
+        send_all()
+    assert len(receiver.taken) == len(pauses) + 1 == 11
+    assert timedelta(hours=71, minutes=59) < waited < timedelta(hours=72 * 1.2 + 1)
+    planned = [5, 60, 300, 1800, 7200, 18000, 36000, 50400, 61200]
+    for pause, seconds in zip(pauses, planned, strict=False):
+        assert 0.8 * seconds - 2 < pause.total_seconds() < 1.2 * seconds
+    seen = seller.get(f"/webhooks/{webhook['id']}").body
+    assert (seen["state"], seen["disabled_reason"]) == ("DISABLED", "failing")
+    (event,) = seller.get("/events", types="webhook.disabled").body["results"]
+    assert event["data"] == {"reason": "failing", "url": receiver.url}
+    (shown,) = deliveries_of(seller, webhook)
+    assert (shown["attempt"], shown["outcome"], shown["status_code"]) == (11, "failed", 500)
+    assert shown["duration_ms"] >= 0
+
+
+def test_a_secret_sealed_with_a_former_key_still_signs(
+    seller: SignedIn, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    webhook = hook(seller, receiver)
+    monkeypatch.setattr(settings, "SECRET_KEY_FALLBACKS", [settings.SECRET_KEY])
+    monkeypatch.setattr(settings, "SECRET_KEY", "another one")
+    seller.offer()
+    send_all()
+    assert len(receiver.verified(webhook["secret"])) == 1
 
 
 @pytest.mark.parametrize("as_date", [False, True])

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
+from souk.eventlog.feed import cursor_of
 from tests.receivers import Receiver, running_receiver
 from tests.stack.listeners import Caller, listening
 from tests.stack.private import SoukStack, wait_for
@@ -118,6 +121,37 @@ def test_a_live_request_that_cannot_be_answered_is_told_why(
     refused = httpx.get(address, headers=seller.headers if headers is None else headers)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
     assert refused.headers["Content-Type"] == "application/problem+json"
+
+
+def test_a_listener_who_comes_back_too_late_is_told_where_what_is_left_begins(souk_stack: SoukStack) -> None:
+    _, seller = Caller.register(souk_stack), Caller.register(souk_stack)
+    seller.offer("Bowl")
+    wait_for(lambda: len(seller.feed()) == 2, what="the events have their positions")
+    with psycopg.connect(souk_stack.environment["SOUK_DATABASE_URL"]) as at:
+        at.execute("DELETE FROM eventlog_event WHERE position = (SELECT min(position) FROM eventlog_event)")
+    late = httpx.get(seller.live, headers={**seller.headers, "Last-Event-ID": cursor_of(0)})
+    assert (late.status_code, late.json()["code"]) == (410, "events_expired")
+    oldest = late.json()["errors"][0]["oldest"]
+    with httpx.stream("GET", seller.live, headers={**seller.headers, "Last-Event-ID": oldest}, timeout=30) as answer:
+        told = [line for line in islice(answer.iter_lines(), 9) if line.startswith("event: ")]
+    assert told == ["event: user.registered", "event: product.created"]
+
+
+def test_open_connections_can_be_counted_at_the_api(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+
+    def opened_and_closed() -> tuple[float, float]:
+        text = httpx.get(f"{souk_stack.base_url}/metrics").text
+        of = [
+            sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"souk_live_{name}_total"))
+            for name in ("opened", "closed")
+        ]
+        return of[0], of[1]
+
+    opened, closed = opened_and_closed()
+    with listening(seller):
+        assert opened_and_closed()[0] >= opened + 1
+    wait_for(lambda: opened_and_closed()[1] > closed, what="the connection is counted as closed")
 
 
 def test_a_user_may_not_hold_ever_more_connections(souk_stack: SoukStack) -> None:

@@ -131,7 +131,7 @@ def settle_delivery(due: Due, sent: Sent) -> str:
         row.update(outcome=DELIVERED, next_attempt_at=None, **result)
         _note_failing(webhook, None)
         return DELIVERED
-    following = _next_try(due.attempt, sent, now)
+    following = _next_try(due.attempt, sent, now, failing_since=webhook.failing_since or now)
     ended = following is None or sent.status_code == GONE
     row.update(outcome=FAILED if ended else PENDING, next_attempt_at=None if ended else following, **result)
     _note_failing(webhook, webhook.failing_since or now)
@@ -143,12 +143,14 @@ def settle_delivery(due: Due, sent: Sent) -> str:
     return FAILED if ended else PENDING
 
 
-def _next_try(attempt: int, sent: Sent, now: datetime) -> datetime | None:
+def _next_try(attempt: int, sent: Sent, now: datetime, *, failing_since: datetime) -> datetime | None:
     """When to try again: after the pause of the plan, or later where the receiver asked for it. None: never."""
     if attempt > len(PAUSES):
         return None
     pause = PAUSES[attempt - 1] * random.uniform(1 - JITTER, 1 + JITTER)  # noqa: S311  # spreads the tries, guards nothing
-    return now + max(pause, timedelta(seconds=sent.retry_after or 0))
+    following = now + max(pause, timedelta(seconds=sent.retry_after or 0))
+    # The last try sees the whole time of grace over, however short the pauses were drawn: so it also decides.
+    return max(following, failing_since + GIVE_UP) if attempt == len(PAUSES) else following
 
 
 def _note_failing(webhook: Webhook, since: datetime | None) -> None:

@@ -1,0 +1,10 @@
+"""What the live process counts. As many connections are open as were opened and not closed."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter
+
+opened = Counter("souk_live_opened", "Live connections that began.")
+closed = Counter(
+    "souk_live_closed", "Live connections that ended: by either side, too slow to be served, broken.", ["reason"]
+)
