@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
@@ -12,6 +13,7 @@ import psycopg
 import pytest
 
 from souk.eventlog.feed import cursor_of
+from souk.stack.identity import read_stat
 from tests.receivers import Receiver, running_receiver
 from tests.stack.listeners import Caller, listening
 from tests.stack.private import SoukStack, wait_for
@@ -137,21 +139,54 @@ def test_a_listener_who_comes_back_too_late_is_told_where_what_is_left_begins(so
     assert told == ["event: user.registered", "event: product.created"]
 
 
+def counted(stack: SoukStack, name: str) -> float:
+    """The sum of a counter over all of its labels that begin so, at the API."""
+    lines = httpx.get(f"{stack.base_url}/metrics").text.splitlines()
+    return sum(float(line.split()[-1]) for line in lines if line.startswith(name))
+
+
 def test_open_connections_can_be_counted_at_the_api(souk_stack: SoukStack) -> None:
     seller = Caller.register(souk_stack)
-
-    def opened_and_closed() -> tuple[float, float]:
-        text = httpx.get(f"{souk_stack.base_url}/metrics").text
-        of = [
-            sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"souk_live_{name}_total"))
-            for name in ("opened", "closed")
-        ]
-        return of[0], of[1]
-
-    opened, closed = opened_and_closed()
+    opened, closed = (counted(souk_stack, f"souk_live_{name}_total") for name in ("opened", "closed"))
     with listening(seller):
-        assert opened_and_closed()[0] >= opened + 1
-    wait_for(lambda: opened_and_closed()[1] > closed, what="the connection is counted as closed")
+        assert counted(souk_stack, "souk_live_opened_total") >= opened + 1
+    wait_for(lambda: counted(souk_stack, "souk_live_closed_total") > closed, what="it is counted as closed")
+
+
+MANY_AND_LARGE = """
+INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
+SELECT 'trial.made', 'trial', uuidv7(), 1, jsonb_build_object('pad', repeat('x', 10000)), 'system', %s::uuid[]
+  FROM generate_series(1, 5000)
+"""
+
+
+def test_a_listener_who_takes_nothing_is_cut_off_and_nothing_is_kept_for_them(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    me = httpx.get(f"{souk_stack.base_url}/api/v1/me", headers=seller.headers).json()["id"]
+    wait_for(lambda: len(seller.feed()) == 1, what="the first event has its position")
+    after = httpx.get(f"{souk_stack.base_url}/api/v1/events", headers=seller.headers).json()["next"]
+    with psycopg.connect(souk_stack.environment["SOUK_DATABASE_URL"]) as at:
+        at.execute(MANY_AND_LARGE, [[me]])
+    try:
+        wait_for(lambda: len(seller.feed()) == 100, what="the events have their positions")
+        before = read_stat(int(souk_stack.service("live")["pid"]))
+        slow = counted(souk_stack, 'souk_live_closed_total{reason="slow"}')
+        with socket.socket() as deaf:
+            deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            deaf.connect(("127.0.0.1", int(souk_stack.environment["SOUK_LIVE_PORT"])))
+            head = (
+                f"GET /live?after={after} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {seller.token}\r\n\r\n"
+            )
+            deaf.sendall(head.encode())
+            wait_for(lambda: counted(souk_stack, 'souk_live_closed_total{reason="slow"}') > slow, what="it is cut off")
+        now = read_stat(int(souk_stack.service("live")["pid"]))
+        assert before is not None
+        assert now is not None
+        # 50 MB were waiting for it.
+        assert now.rss_bytes - before.rss_bytes < 20 * 2**20
+    finally:
+        with psycopg.connect(souk_stack.environment["SOUK_DATABASE_URL"]) as at:
+            at.execute("DELETE FROM eventlog_event WHERE subject_type = 'trial'")
 
 
 def test_a_user_may_not_hold_ever_more_connections(souk_stack: SoukStack) -> None:
