@@ -79,7 +79,7 @@ DEBUG = env.bool("SOUK_DEBUG", False)
 GIVEN_SECRET_KEY = env.str("SOUK_SECRET_KEY", "")
 SECRET_KEY = GIVEN_SECRET_KEY or secrets.token_urlsafe(48)
 # Former keys, that still open what they sealed while it is sealed anew.
-SECRET_KEY_FALLBACKS = env.list("SOUK_SECRET_KEY_FALLBACKS", [])
+SECRET_KEY_FALLBACKS: list[str] = env.list("SOUK_SECRET_KEY_FALLBACKS", [])
 ALLOWED_HOSTS = env.list("SOUK_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 
 ROOT_URLCONF = "souk.urls"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import cast
+from typing import Any, cast
 from uuid import UUID
 
 from django.db import connection, transaction
@@ -43,7 +43,7 @@ def purge_events(*, before: datetime, heard: UUID, passed: int | None) -> int:
     None is deleted that a consumer has still to hear (`heard` is the id up to which all did), or that was not looked at
     for webhooks (`passed` is the position up to which that was done; None: nobody asks for it).
     """
-    asked = {
+    asked: dict[str, Any] = {
         "before": before,
         "heard": heard,
         "passed": NOWHERE_YET if passed is None else passed,

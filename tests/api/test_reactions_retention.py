@@ -48,7 +48,8 @@ def hear_everything() -> None:
 
 
 def positions() -> list[int]:
-    return sorted(Event.objects.exclude(position=None).values_list("position", flat=True))
+    found = Event.objects.exclude(position=None).order_by("position").values_list("position", flat=True)
+    return [position for position in found if position is not None]
 
 
 def test_old_events_go_with_their_audience_and_their_notes_and_young_ones_stay(

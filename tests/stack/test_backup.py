@@ -11,13 +11,18 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from souk.stack.backup import DUMP, MANIFEST, read_manifest
+from souk.stack.home import Home
+from souk.stack.postgres import running_postgres
 from souk.stack.service import StackError
+from tests.callers import PASSWORD
 from tests.receivers import Receiver, running_receiver
 from tests.stack.listeners import Caller, listening
 from tests.stack.private import SoukStack, wait_for
+from tests.streams import running_valkey
 
 PAID = {"payment": {"method": "card", "token": "tok_ok"}}
 
@@ -168,3 +173,46 @@ def test_what_is_no_whole_backup_of_this_souk_is_refused(tmp_path: Path, damage:
             file.write_bytes(file.read_bytes()[:-40])
     with pytest.raises(StackError, match="no backup of Souk" if damage != "newer" else "format 2"):
         read_manifest(file)
+
+
+def test_a_database_of_the_operators_own_is_saved_and_brought_back_with_nobody_connected(tmp_path: Path) -> None:
+    home = tmp_path / "theirs"
+    with running_postgres(home, durable=False) as url, running_valkey(tmp_path) as streams:
+        port = streams.connection_pool.connection_kwargs["port"]
+        own = {
+            "SOUK_DATABASE_URL": url,
+            "SOUK_REDIS_URL": f"redis://127.0.0.1:{port}/0",
+            "SOUK_SECRET_KEY": "a key of the operator's own",
+            "DEBEZIUM_SOURCE_DATABASE_USER": "souk_cdc",
+            "DEBEZIUM_SOURCE_DATABASE_PASSWORD": Home(home).secrets()["souk_cdc"],
+        }
+        shop, file = SoukStack(tmp_path / "ours", extra=own), str(tmp_path / "shop.souk")
+        for command in (
+            ["migrate"],
+            ["cdc", "ensure"],
+            ["user", "create", "--username", "ada", "--password", PASSWORD],
+        ):
+            done = shop.souk(*command)
+            assert done.returncode == 0, done.stderr
+        assert shop.souk("backup", file).returncode == 0
+        with zipfile.ZipFile(file) as packed:
+            assert packed.namelist() == [MANIFEST, DUMP]  # the key is the operator's
+        streams.xadd("souk.events.user", {"key": "old", "value": "old"})
+        assert shop.souk("user", "create", "--username", "bob", "--password", PASSWORD).returncode == 0
+        assert "--yes" in shop.souk("restore", file).stderr
+        with psycopg.connect(url, application_name="souk worker") as worker:
+            refused = shop.souk("restore", "--yes", file)
+            assert (refused.returncode, "souk worker" in refused.stderr) == (1, True)
+            assert worker.execute("SELECT count(*) FROM accounts_user").fetchone() == (2,)
+        back = shop.souk("restore", "--yes", file)
+        assert (back.returncode, "souk cdc ensure" in back.stdout) == (0, True), back.stderr
+        with psycopg.connect(url) as at:
+            assert at.execute("SELECT username FROM accounts_user").fetchall() == [("ada",)]
+            assert at.execute("SELECT count(*) FROM pg_replication_slots").fetchone() == (0,)
+        assert streams.keys("souk.events.*") == []
+        assert shop.souk("migrate").returncode == 0
+        ensured = shop.souk("cdc", "ensure")
+        assert (ensured.returncode, "ALARM" in ensured.stderr) == (0, False)
+        # A shop that was restored is saved as any other.
+        assert shop.souk("backup", file).returncode == 0
+        assert shop.souk("restore", "--yes", file).returncode == 0
