@@ -56,6 +56,27 @@ def sample_consumer(number: int = 90) -> Consumer:
     return consumer
 
 
+def joint_consumer(number: int = 95) -> Consumer:
+    """The same for many subjects at once. Returns after all are written down; one that fails fails them all."""
+    consumer = Consumer(name="jointly", number=number, batch=50)
+
+    @consumer.on_many("sample.told")
+    def write_down(events: Sequence[HeardEvent]) -> None:
+        for event in events:
+            Transition.objects.create(
+                subject_type=event.subject_type,
+                subject_id=event.subject_id,
+                sequence=event.sequence,
+                target="heard",
+                event=f"one of {len(events)}",
+                actor=event.traceparent or "system",
+            )
+        if any(event.data.get("fails") for event in events):
+            raise Unwilling("not all of these")
+
+    return consumer
+
+
 def tell(subject_id: UUID, sequence: int, **data: object) -> Event:
     """Write an event into the log."""
     return Event.objects.create(

@@ -31,12 +31,13 @@ WITH before AS (
                                WHERE h.subject_id = changed.id), source, %(target)s, %(event)s, %(actor)s
       FROM changed
 )
-INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
-SELECT %(event_type)s, %(type)s, id, last_sequence, jsonb_build_object('state', %(target)s::text) || %(data)s::jsonb,
-       %(actor)s, {audience}
+INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
+SELECT %(event_type)s, %(type)s, id, last_sequence, {told} || %(data)s::jsonb, %(actor)s,
+       %(traceparents)s::jsonb ->> id::text, {audience}
   FROM changed
 RETURNING subject_id
 """
+STATE_REACHED = "jsonb_build_object('state', %(target)s::text)"
 
 
 # One statement per change: the row, its history and its event. The guard on the old state is a second bolt on the door.
@@ -260,22 +261,32 @@ def change_state_of_many(
     event_type: str,
     audience_sql: str,
     data: Mapping[str, Any] | None = None,
+    told_sql: str = STATE_REACHED,
+    each: Mapping[str, Mapping[UUID, str]] | None = None,
+    traceparents: Mapping[UUID, str | None] | None = None,
     **values: Any,
 ) -> list[UUID]:
     """The guarded bulk form of `change_state`, for rows that the caller has locked; returns the ids that changed.
 
     Rows in another state than the machine allows for the event are passed over. `audience_sql` is an expression over
     the changed row (`changed.id`, ...) that gives the event's audience. `data` is what the event tells beside the
-    state; `values` are further columns to set.
+    state, or beside what the expression `told_sql` makes of the changed row; `values` are further columns to set,
+    `each` those that have a text of their own for each id. `traceparents` are the traces that the changes belong to.
     """
     (target,) = set(transitions_of(model.machine)[event].values())
     sql = CHANGE_MANY.format(
         table=model._meta.db_table,
-        setters="".join(f", {column} = %({column})s" for column in values),
+        setters="".join(
+            [f", {column} = %({column})s" for column in values]
+            + [f", {column} = %({column})s::jsonb ->> t.id::text" for column in each or {}]
+        ),
         audience=audience_sql,
+        told=told_sql,
     )
     parameters = {
         **values,
+        **{column: _json(_by_text(texts)) for column, texts in (each or {}).items()},
+        "traceparents": _json(_by_text(traceparents or {})),
         "ids": list(ids),
         "sources": list(sources_of(model.machine, event)),
         "target": target,
@@ -303,6 +314,10 @@ def number_events(*, limit: int = NUMBER_EVENTS_AT_ONCE) -> int:
 
 def _json(data: Mapping[str, Any]) -> str:
     return msgspec.json.encode(data).decode()
+
+
+def _by_text(by_id: Mapping[UUID, Any]) -> dict[str, Any]:
+    return {str(key): value for key, value in by_id.items()}
 
 
 def _ids(audience: Iterable[UUID]) -> list[UUID]:

@@ -13,8 +13,14 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from souk.kit.entity import new_id
+from souk.kit.postgresql.prepared import prepared_rows
 
 SLOW_SECONDS = 2.0
+ENTER = """
+INSERT INTO payments_providercharge (key, charge_id, amount, currency, refunded)
+VALUES (%(key)s, %(charge_id)s, %(amount)s, %(currency)s, false) ON CONFLICT (key) DO NOTHING RETURNING charge_id
+"""
+LOOK_UP = "SELECT charge_id FROM payments_providercharge WHERE key = %(key)s AND NOT refunded"
 TOKENS = frozenset({"tok_ok", "tok_declined", "tok_slow", "tok_flaky", "tok_unreachable"})
 
 
@@ -82,14 +88,9 @@ def refund(*, key: UUID) -> str | None:
 
 def _book(key: UUID, amount: int, currency: str) -> tuple[str | None, bool]:
     """Enter the charge in the provider's book; the id of the entry (None: the key is closed), and whether it is new."""
-    with transaction.atomic(durable=True), connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO payments_providercharge (key, charge_id, amount, currency, refunded)"
-            " VALUES (%s, %s, %s, %s, false) ON CONFLICT (key) DO NOTHING RETURNING charge_id",
-            [key, f"ch_{new_id().hex}", amount, currency],
-        )
-        if made := cursor.fetchone():
-            return str(made[0]), True
-        cursor.execute("SELECT charge_id FROM payments_providercharge WHERE key = %s AND NOT refunded", [key])
-        found = cursor.fetchone()
-        return (str(found[0]) if found else None), False
+    entry = {"key": key, "charge_id": f"ch_{new_id().hex}", "amount": amount, "currency": currency}
+    # Each statement commits by itself.
+    if made := prepared_rows(ENTER, entry):
+        return str(made[0][0]), True
+    found = prepared_rows(LOOK_UP, {"key": key})
+    return (str(found[0][0]) if found else None), False

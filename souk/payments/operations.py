@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -11,18 +11,37 @@ from django.db import connection, transaction
 from django.db.models import Q
 
 from souk.eventlog.models import ClockTimestamp
-from souk.eventlog.operations import SYSTEM, Actor, begin_life, change_state, database_now
+from souk.eventlog.operations import SYSTEM, Actor, begin_life, change_state, change_state_of_many, database_now
 from souk.kit.machine import initial_state
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import ValidationFailed
 from souk.payments.gateway import TOKENS
 from souk.payments.machine import CAPTURED, DECLINED, REQUESTED
 from souk.payments.models import Payment
 
-LEASE = timedelta(seconds=15)
+LEASE_TIME = timedelta(seconds=15)
 # After this long without an answer the provider counts as unreachable, and the payment as declined.
 PATIENCE = timedelta(seconds=60)
 UNREACHABLE = "provider_unreachable"
 REFUND_PAUSE = timedelta(seconds=10)
+LEASE = """
+WITH due AS (
+    SELECT id FROM payments_payment
+     WHERE id = ANY(%(ids)s::uuid[]) AND state = %(state)s AND deleted IS NULL
+       AND (lease_until IS NULL OR lease_until < clock_timestamp())
+       AND (next_try_at IS NULL OR next_try_at <= clock_timestamp())
+     ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+)
+UPDATE payments_payment p
+   SET lease_until = clock_timestamp() + %(lease)s::interval, tries = tries + 1, updated = clock_timestamp()
+  FROM due WHERE p.id = due.id
+RETURNING {columns}
+"""
+# As `_told` and the charge: what one payment tells, over the changed row.
+CAPTURE_TOLD = """
+jsonb_build_object('reference', changed.reference, 'attempt', changed.attempt, 'amount', changed.amount,
+                   'currency', changed.currency, 'charge_id', changed.charge_id)
+"""
 NEXT_ATTEMPT = """
     SELECT coalesce(max(attempt), 0) + 1, clock_timestamp() FROM payments_payment WHERE reference = %s
 """
@@ -83,16 +102,24 @@ def lease_payment(*, payment_id: UUID) -> Payment | None:
 
     Whoever holds the lease is the only one to ask; it lapses by itself.
     """
-    due = Q(lease_until=None) | Q(lease_until__lt=ClockTimestamp())
-    waited = Q(next_try_at=None) | Q(next_try_at__lte=ClockTimestamp())
-    payment: Payment | None = (
-        Payment.objects.filter(due, waited, pk=payment_id, state=REQUESTED)
-        .select_for_update(no_key=True, skip_locked=True)
-        .first()
+    return next(iter(lease_payments(payment_ids=[payment_id])), None)
+
+
+def lease_payments(*, payment_ids: Sequence[UUID]) -> list[Payment]:
+    """The same for many, in the caller's transaction: those of them that there is something to ask for."""
+    names = [field.attname for field in Payment._meta.concrete_fields]
+    # Nothing is waited for, so the clock may be read in the statement that locks.
+    rows = prepared_rows(
+        LEASE.format(columns=", ".join(f"p.{name}" for name in names)),
+        {"ids": list(payment_ids), "state": REQUESTED, "lease": LEASE_TIME},
     )
-    if payment is not None:
-        payment.change(lease_until=database_now() + LEASE, tries=payment.tries + 1)
-    return payment
+    return [Payment.from_db("default", names, row) for row in rows]
+
+
+def unprovided_payments(*, payment_ids: Sequence[UUID]) -> set[UUID]:
+    """Those that wait for their first question: the clock finds all others, or nobody needs to."""
+    waiting = Q(state=REQUESTED, lease_until=None, next_try_at=None)
+    return set(Payment.all_objects.filter(waiting, pk__in=payment_ids).values_list("id", flat=True))
 
 
 @transaction.atomic(savepoint=False)
@@ -125,6 +152,29 @@ def capture_payment(*, payment_id: UUID, charge_id: str) -> None:
         payment.change(charge_id=charge_id, refund_due_at=database_now())
     elif payment.state == REQUESTED:
         _close(payment, "capture", "payment.captured", charge_id=charge_id)
+
+
+@transaction.atomic(savepoint=False)
+def capture_payments(*, charge_ids: Mapping[UUID, str], traceparents: Mapping[UUID, str | None]) -> None:
+    """The same for many payments at once; `traceparents` are the traces that the questions belonged to, by payment."""
+    locked = Payment.objects.select_for_update(no_key=True).filter(pk__in=list(charge_ids)).order_by("id")
+    states = dict(locked.values_list("id", "state"))
+    requested = {key: charge_ids[key] for key, state in states.items() if state == REQUESTED}
+    change_state_of_many(
+        Payment,
+        "capture",
+        ids=requested,
+        actor=SYSTEM,
+        event_type="payment.captured",
+        audience_sql="ARRAY[payer_id]",
+        told_sql=CAPTURE_TOLD,
+        each={"charge_id": requested},
+        traceparents={key: traceparents.get(key) for key in requested},
+        lease_until=None,
+        next_try_at=None,
+    )
+    for payment_id in charge_ids.keys() - requested.keys():
+        capture_payment(payment_id=payment_id, charge_id=charge_ids[payment_id])
 
 
 @transaction.atomic(savepoint=False)

@@ -21,6 +21,7 @@ from souk.reactions.payments import ask_for_due_payments, give_back_due_refunds
 from souk.reactions.progress import note_progress
 from souk.reactions.reconciler import reconcile, reconcile_all, try_again
 from souk.reactions.retention import purge_what_is_old
+from souk.reactions.trimming import trim_streams
 from souk.reactions.webhooks import send_webhooks
 
 log = structlog.get_logger()
@@ -93,6 +94,11 @@ def try_failed_events_again() -> None:
     try_again(CONSUMERS)
 
 
+def trim_read_streams() -> None:
+    """Take out of the streams what every group has acknowledged."""
+    trim_streams(CONSUMERS)
+
+
 def purge_all_dead_tokens() -> None:
     """Delete the tokens that nobody can use any more."""
     while purge_dead_tokens(limit=PURGED_AT_ONCE) >= PURGED_AT_ONCE:
@@ -120,6 +126,7 @@ DUTIES = [
     Duty(name="note progress", work=note_progress_of_all, every=5),
     Duty(name="reconcile last hour", work=reconcile_last_hour, every=30),
     Duty(name="reconcile everything", work=reconcile_everything, every=24 * 3600),
+    Duty(name="trim streams", work=trim_read_streams, every=10),
     Duty(name="abandon untouched bags", work=abandon_untouched_bags, every=3600),
     Duty(name="purge old answers", work=purge_old_answers, every=600),
     Duty(name="send due mails", work=send_due_mails, every=1),

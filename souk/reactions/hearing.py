@@ -7,7 +7,7 @@ forged changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from souk.kit.context import enter
 from souk.reactions import measures
 from souk.reactions.parking import MOST_TRIES, begin_again, note_failure, park
-from souk.reactions.reaction import Busy, Consumer, Errand, Event
+from souk.reactions.reaction import Answered, Busy, Consumer, Errand, Event, JointEffect
 
 log = structlog.get_logger()
 # The first key of the advisory locks; the number of the consumer is added.
@@ -108,13 +108,13 @@ def _hear_next(consumer: Consumer, subject: Subject, again: bool, caught: Caught
     except Busy:
         raise
     except Exception as error:
-        if first is None or _is_away(error):
+        if first is None or is_away(error):
             raise
         parked = note_failure(consumer, first.event, error, counted=first.event.id == counted)
         if parked:
             caught.ended.append(first.event.id)
         return parked
-    _tell(consumer, first.event)
+    tell_heard(consumer, first.event)
     caught.ended.append(first.event.id)
     # Who came meanwhile with news of the subject may have seen the counted try, and left the news to us.
     return again or not first.is_last
@@ -165,10 +165,11 @@ def _unheard(consumer: Consumer, subject: Subject) -> _Unheard | None:
     if not rows:
         return None
     *columns, tries, waits = rows[0]
-    return _Unheard(_event(columns), tries=tries, waits=bool(waits), is_last=len(rows) == 1)
+    return _Unheard(event_of(columns), tries=tries, waits=bool(waits), is_last=len(rows) == 1)
 
 
-def _event(columns: Sequence[Any]) -> Event:
+def event_of(columns: Sequence[Any]) -> Event:
+    """The event of a row of the log; the columns in the order of UNHEARD."""
     names = ("id", "type", "subject_type", "subject_id", "sequence", "data", "actor", "traceparent", "created")
     values = dict(zip(names, columns, strict=True))
     values["data"] = msgspec.json.decode(values["data"])
@@ -181,13 +182,18 @@ def _begin(consumer: Consumer, first: _Unheard) -> tuple[Errand[Any, Any], Any] 
     enter(request_id=str(event.id), traceparent=event.traceparent)
     reaction = consumer.reactions[event.type]
     if isinstance(reaction, Errand):
-        job = reaction.take(event)
-        if job is not None:
+        jobs = reaction.take([event])
+        if event.id not in jobs:
+            raise Busy
+        if (job := jobs[event.id]) is not None:
             return reaction, job
         _mark_heard(consumer, first)
         return None
     _mark_heard(consumer, first)
-    reaction(event)
+    if isinstance(reaction, JointEffect):
+        reaction.run([event])
+    else:
+        reaction(event)
     return None
 
 
@@ -196,28 +202,35 @@ def _finish(consumer: Consumer, first: _Unheard, job: tuple[Errand[Any, Any], An
     answer = errand.ask(taken)
     with transaction.atomic(durable=True):
         _mark_heard(consumer, first)
-        errand.settle(taken, answer)
+        errand.settle([Answered(first.event, taken, answer)])
 
 
 def _mark_heard(consumer: Consumer, first: _Unheard) -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO reactions_processed (consumer, event_id) VALUES (%s, %s) ON CONFLICT DO NOTHING",
-            [consumer.number, first.event.id],
-        )
-        if first.tries:
+    mark_heard(consumer, [first.event])
+    if first.tries:
+        with connection.cursor() as cursor:
             cursor.execute(
                 "DELETE FROM reactions_retry WHERE consumer = %s AND event_id = %s",
                 [consumer.number, first.event.id],
             )
 
 
-def _tell(consumer: Consumer, event: Event) -> None:
+def mark_heard(consumer: Consumer, events: Iterable[Event]) -> None:
+    """Note that the consumer has its effect of these events, in the transaction of the effect."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO reactions_processed (consumer, event_id) SELECT %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING",
+            [consumer.number, [event.id for event in events]],
+        )
+
+
+def tell_heard(consumer: Consumer, event: Event) -> None:
+    """Count an event that was heard."""
     measures.heard.labels(consumer.name).inc()
     measures.delay_seconds.labels(consumer.name).observe((datetime.now(UTC) - event.created).total_seconds())
 
 
-def _is_away(error: Exception) -> bool:
+def is_away(error: Exception) -> bool:
     """Whether the database itself is away: then the event has done nothing wrong."""
     if not isinstance(error, OperationalError | InterfaceError):
         return False

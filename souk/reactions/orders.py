@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
-from souk.orders.operations import accept_order, take_back_order
+from souk.orders.operations import accept_orders, take_back_order
 from souk.reactions.reaction import Consumer, Event
 
-# Each acceptance waits for a commit; several at a time share that wait.
-ORDERS = Consumer(name="orders", number=2, hands=4)
+# Each round waits for a commit; two hands share that wait.
+ORDERS = Consumer(name="orders", number=2, hands=2, batch=50)
 
 
-@ORDERS.on("payment.captured")
-def accept_paid_order(event: Event) -> None:
+@ORDERS.on_many("payment.captured")
+def accept_paid_orders(events: Sequence[Event]) -> None:
     """The money is there."""
-    accept_order(order_id=UUID(event.data["reference"]), payment_id=event.subject_id)
+    paid = [(UUID(event.data["reference"]), event.subject_id) for event in events]
+    traces = {UUID(event.data["reference"]): event.traceparent for event in events}
+    accept_orders(paid=paid, traceparents=traces)
 
 
 @ORDERS.on("payment.declined")

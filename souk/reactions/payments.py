@@ -2,38 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 import structlog
 from django.db import Error, transaction
-from django.db.models import Q
 
+from souk.kit.context import enter
 from souk.payments.gateway import Charged, Declined, ProviderUnavailable, charge, refund
-from souk.payments.machine import REQUESTED
 from souk.payments.models import Payment
 from souk.payments.operations import (
     capture_payment,
+    capture_payments,
     decline_payment,
     due_payments,
     due_refunds,
     lease_payment,
+    lease_payments,
     postpone_payment,
     postpone_refund,
     settle_refund,
+    unprovided_payments,
 )
-from souk.reactions.reaction import Busy, Consumer, Errand, Event
+from souk.reactions.reaction import Answered, Consumer, Errand, Event
 
 log = structlog.get_logger()
-# The provider may be slow: several questions at a time, and no hand sits on entries that another one could take.
-PAYMENTS = Consumer(name="payments", number=1, hands=4, batch=1)
+# The provider may be slow: a hand waits for the slowest of its questions, meanwhile the others take what comes.
+PAYMENTS = Consumer(name="payments", number=1, hands=4, batch=25)
 
 
-def lease_requested_payment(event: Event) -> Payment | None:
-    """Take the right to ask; None when the payment is closed, or when its row says when it will be asked again."""
-    payment = lease_payment(payment_id=event.subject_id)
-    if payment is None and not _is_provided_for(event.subject_id):
-        raise Busy
-    return payment
+def lease_requested_payments(events: Sequence[Event]) -> Mapping[UUID, Payment | None]:
+    """Take the right to ask; None where the payment is closed, or where its row says when it will be asked again."""
+    payments = {payment.pk: payment for payment in lease_payments(payment_ids=[event.subject_id for event in events])}
+    others = [event.subject_id for event in events if event.subject_id not in payments]
+    unprovided = unprovided_payments(payment_ids=others) if others else set()
+    return {event.id: payments.get(event.subject_id) for event in events if event.subject_id not in unprovided}
 
 
 def ask_provider(payment: Payment) -> Charged | Declined | None:
@@ -56,9 +59,21 @@ def settle_payment(payment: Payment, answer: Charged | Declined | None) -> None:
             postpone_payment(payment_id=payment.pk)
 
 
+def settle_payments(answers: Sequence[Answered[Payment, Charged | Declined | None]]) -> None:
+    """The same for many: those that were charged at once, the others one by one."""
+    charged = {one.job.pk: one.answer.charge_id for one in answers if isinstance(one.answer, Charged)}
+    if charged:
+        traces = {one.job.pk: one.event.traceparent for one in answers}
+        capture_payments(charge_ids=charged, traceparents=traces)
+    for one in answers:
+        if one.job.pk not in charged:
+            enter(request_id=str(one.event.id), traceparent=one.event.traceparent)
+            settle_payment(one.job, one.answer)
+
+
 PAYMENTS.run_errand(
     "payment.requested",
-    errand=Errand(take=lease_requested_payment, ask=ask_provider, settle=settle_payment),
+    errand=Errand(take=lease_requested_payments, ask=ask_provider, settle=settle_payments),
 )
 
 
@@ -88,9 +103,3 @@ def give_back_due_refunds() -> None:
             postpone_refund(payment_id=payment_id)
         else:
             settle_refund(payment_id=payment_id, charge_id=charge_id)
-
-
-def _is_provided_for(payment_id: UUID) -> bool:
-    """Whether the clock will find this payment, or nobody needs to: it is closed, leased, or waits for its next try."""
-    pending = Q(state=REQUESTED, lease_until=None, next_try_at=None)
-    return not Payment.all_objects.filter(pending, pk=payment_id).exists()

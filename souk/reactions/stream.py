@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, cast
@@ -135,9 +135,13 @@ class Group:
             )
         return _entries(given, again=False)
 
-    def acknowledge(self, entry: Entry) -> None:
-        """The entry need not be delivered again."""
-        self._client.xack(entry.stream, self._name, entry.id)
+    def acknowledge(self, entries: Iterable[Entry]) -> None:
+        """These entries need not be delivered again."""
+        by_stream: dict[str, list[str]] = {}
+        for entry in entries:
+            by_stream.setdefault(entry.stream, []).append(entry.id)
+        for stream, ids in by_stream.items():
+            self._client.xack(stream, self._name, *ids)
 
     def leave(self) -> None:
         """Take this reader out of the group, unless it still has something pending: that would be dropped with it."""

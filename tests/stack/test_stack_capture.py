@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,27 +21,16 @@ from souk.stack.debezium import (
     property_file,
     read_properties,
 )
+from souk.stack.engine import Addition
 from souk.stack.home import Home, free_port
 from souk.stack.identity import die_with_parent
 from souk.stack.valkey import STREAMS, Valkey, valkey
 from tests.stack.private import wait_for
 
 
-@dataclass
-class ChangeRecord:
-    """What the engine hands over, in Python's own types."""
-
-    stream: str
-    text: str | None
-
-    def key(self) -> object:
-        return self.text and f'"{self.text}"'
-
-    def value(self) -> object:
-        return self.text
-
-    def destination(self) -> object:
-        return self.stream
+def addition(stream: str, text: str) -> Addition:
+    """An entry of our own."""
+    return Addition(stream, f'"{text}"', text)
 
 
 @pytest.fixture
@@ -84,35 +74,47 @@ def make_replica_of(client: Any, *master: str) -> None:
     client.execute_command("REPLICAOF", *master)
 
 
-def test_entries_carry_key_and_value_and_heartbeats_are_left_out(client: redis.Redis) -> None:
-    StreamWriter(client).handleJsonBatch(
-        [
-            ChangeRecord("souk.events.order", "ä"),
-            ChangeRecord("__debezium-heartbeat.souk", "beat"),
-            ChangeRecord("souk.events.product", None),
-        ]
-    )
+def test_entries_carry_key_and_value(client: redis.Redis) -> None:
+    StreamWriter(client).add([addition("souk.events.order", "ä"), addition("souk.events.product", "b")])
     assert entries(client, "souk.events.order") == [{b"key": '"ä"'.encode(), b"value": "ä".encode()}]
-    assert entries(client, "souk.events.product") == [{b"key": b"default", b"value": b"default"}]
-    assert sorted(client.keys()) == [b"souk.events.order", b"souk.events.product"]
+    assert entries(client, "souk.events.product") == [{b"key": b'"b"', b"value": b"b"}]
+
+
+def test_batches_are_read_whole_without_heartbeats_and_marked_only_when_they_were_taken(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.stack.batches"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        cwd=tmp_path, capture_output=True, text=True, timeout=240, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout) == {
+        "read": [
+            ["souk.events.order", '{"subject_id":"ä"}', '{"payload":"{\\"title\\":\\"Käse\\\\n\\"}"}'],
+            ["souk.events.product", "default", "default"],
+        ],
+        "taken": 2,
+        "marked": ["souk.events.product", "finished"],
+        "marked_though_refused": [],
+        "failure": "2 refused",
+        "interrupted": True,
+    }
 
 
 def test_a_full_server_takes_no_part_of_a_batch_and_the_writer_fails(client: redis.Redis) -> None:
     writer = StreamWriter(client)
-    writer.handleJsonBatch([ChangeRecord("souk.events.order", "before")])
+    writer.add([addition("souk.events.order", "before")])
     client.config_set("maxmemory", "1")
     with pytest.raises((NotWritten, redis.RedisError)):
-        writer.handleJsonBatch([ChangeRecord("souk.events.order", "x" * 1000), ChangeRecord("souk.events.order", "y")])
+        writer.add([addition("souk.events.order", "x" * 1000), addition("souk.events.order", "y")])
     client.config_set("maxmemory", "0")
     assert values(client, "souk.events.order") == [b"before"]
-    writer.handleJsonBatch([ChangeRecord("souk.events.order", "after")])
+    writer.add([addition("souk.events.order", "after")])
     assert values(client, "souk.events.order") == [b"before", b"after"]
 
 
 def test_a_server_that_became_a_replica_makes_the_writer_fail(client: redis.Redis) -> None:
     make_replica_of(client, "127.0.0.1", "1")
     with pytest.raises((NotWritten, redis.RedisError)):
-        StreamWriter(client).handleJsonBatch([ChangeRecord("souk.events.order", "x")])
+        StreamWriter(client).add([addition("souk.events.order", "x")])
     make_replica_of(client, "NO", "ONE")
     assert client.exists("souk.events.order") == 0
 
@@ -120,7 +122,7 @@ def test_a_server_that_became_a_replica_makes_the_writer_fail(client: redis.Redi
 def test_a_stream_of_another_type_makes_the_writer_fail(client: redis.Redis) -> None:
     client.set("souk.events.order", "a string")
     with pytest.raises(NotWritten, match=r"souk\.events\.order refused an entry: WRONGTYPE"):
-        StreamWriter(client).handleJsonBatch([ChangeRecord("souk.events.order", "x")])
+        StreamWriter(client).add([addition("souk.events.order", "x")])
 
 
 def test_variables_go_over_the_property_file_as_debezium_server_maps_them() -> None:

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from django.db import transaction
 
-from souk.eventlog.operations import SYSTEM, change_state, database_now
+from souk.eventlog.operations import SYSTEM, change_state, change_state_of_many, database_now
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.orders.machine import ACCEPTED, CONFIRMED
+from souk.orders.models import Order
+from souk.orders.operations.ending import AUDIENCE
 from souk.orders.operations.locking import lock_order
 from souk.payments.operations import request_refund
-from souk.stock.operations import limit_holds, release_stock, sell_stock
+from souk.stock.operations import limit_holds, release_stock, sell_stock, sell_stock_of
+
+LOCK_ORDERS = """
+SELECT id, state FROM orders_order
+ WHERE id = ANY(%(ids)s::uuid[]) AND deleted IS NULL ORDER BY id FOR NO KEY UPDATE
+"""
+# A statement after the lock: one read together with it may be older than the wait for it.
+LATEST_PAYMENTS = """
+SELECT DISTINCT ON (reference) reference, id FROM payments_payment
+ WHERE reference = ANY(%(ids)s::uuid[]) AND deleted IS NULL ORDER BY reference, attempt DESC
+"""
 
 
 @transaction.atomic(savepoint=False)
@@ -38,6 +52,42 @@ def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
         accepted_at=now,
         closed_at=now,
     )
+
+
+@transaction.atomic(savepoint=False)
+def accept_orders(*, paid: Sequence[tuple[UUID, UUID]], traceparents: Mapping[UUID, str | None]) -> None:
+    """The same for many (order, payment) pairs at once; `traceparents` are the payments' traces, by order.
+
+    Whatever is not the plain case goes through `accept_order`.
+    """
+    asked = dict(paid)
+    confirmed = _lock_confirmed(list(asked))
+    latest = prepared_rows(LATEST_PAYMENTS, {"ids": confirmed})
+    plain = [order_id for order_id, payment_id in latest if asked[order_id] == payment_id]
+    if plain:
+        sell_stock_of(order_ids=plain)
+        now = database_now()
+        change_state_of_many(
+            Order,
+            "accept",
+            ids=plain,
+            actor=SYSTEM,
+            event_type="order.accepted",
+            audience_sql=AUDIENCE,
+            traceparents={order_id: traceparents.get(order_id) for order_id in plain},
+            accepted_at=now,
+            closed_at=now,
+        )
+    accepted = {(order_id, asked[order_id]) for order_id in plain}
+    for order_id, payment_id in paid:
+        if (order_id, payment_id) not in accepted:
+            accept_order(order_id=order_id, payment_id=payment_id)
+
+
+def _lock_confirmed(order_ids: list[UUID]) -> list[UUID]:
+    """Lock these orders, in one order for everybody; those of them that wait for their payment's outcome."""
+    rows = prepared_rows(LOCK_ORDERS, {"ids": order_ids})
+    return [order_id for order_id, state in rows if state == CONFIRMED]
 
 
 @transaction.atomic(savepoint=False)
