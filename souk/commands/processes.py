@@ -102,6 +102,8 @@ def capture() -> None:
         raise typer.Exit(1)
     from souk.stack.capture import run_capture
 
+    # At every start: whoever died of a lost slot finds a new one.
+    ensure()
     folder = settings.HOME / "capture"
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:

@@ -8,10 +8,14 @@ and all events of a batch that could not be heard together, so that the one that
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Iterable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import groupby
+from queue import Empty, SimpleQueue
 from typing import Any
 from uuid import UUID
 
@@ -27,6 +31,7 @@ from souk.reactions.reaction import Answered, Consumer, Errand, Event, JointEffe
 log = structlog.get_logger()
 # Questions of one process under way at a time: each is a thread, and waits for somebody else's server.
 QUESTIONS_AT_ONCE = 12
+ASKERS_OF_A_HAND = 4
 # Answers that come within this are written down together.
 GATHER_SECONDS = 0.02
 
@@ -62,12 +67,28 @@ class HeardTogether:
     unfinished: set[Subject] = field(default_factory=set)
 
 
+@dataclass(frozen=True, slots=True)
+class _Question:
+    errand: Errand[Any, Any]
+    event: Event
+    job: Any
+
+
+@dataclass(frozen=True, slots=True)
+class _Came:
+    """What came of a question: an answer, or an error."""
+
+    question: _Question
+    answer: Any = None
+    error: BaseException | None = None
+
+
 @dataclass(slots=True)
 class _Begun:
     """What one transaction began: events that are heard, and questions that are to be put."""
 
     heard: list[Event] = field(default_factory=list)
-    questions: list[tuple[Errand[Any, Any], Event, Any]] = field(default_factory=list)
+    questions: list[_Question] = field(default_factory=list)
     unfinished: set[Subject] = field(default_factory=set)
 
 
@@ -141,7 +162,9 @@ def _begin_type(consumer: Consumer, event_type: str, events: list[Event], begun:
     if isinstance(reaction, Errand):
         jobs = reaction.take(events)
         over = [event for event in events if event.id in jobs and jobs[event.id] is None]
-        begun.questions += [(reaction, event, jobs[event.id]) for event in events if jobs.get(event.id) is not None]
+        begun.questions += [
+            _Question(reaction, event, jobs[event.id]) for event in events if jobs.get(event.id) is not None
+        ]
         begun.heard += over
         if over:
             mark_heard(consumer, over)
@@ -152,28 +175,45 @@ def _begin_type(consumer: Consumer, event_type: str, events: list[Event], begun:
         begun.heard += events
 
 
-def _ask(consumer: Consumer, told: HeardTogether, questions: list[tuple[Errand[Any, Any], Event, Any]]) -> None:
-    """Put the questions, many at a time, and write down the answers as they come: nobody waits for the slowest."""
-    asked: dict[Future[Any], tuple[Errand[Any, Any], Event, Any]] = {
-        _askers.submit(_put, errand, event, job): (errand, event, job) for errand, event, job in questions
-    }
-    while asked:
-        done = wait(asked, timeout=GATHER_SECONDS).done or wait(asked, return_when=FIRST_COMPLETED).done
-        answers: dict[int, tuple[Errand[Any, Any], list[Answered[Any, Any]]]] = {}
-        for future in done:
-            errand, event, job = asked.pop(future)
-            if (error := future.exception()) is None:
-                answers.setdefault(id(errand), (errand, []))[1].append(Answered(event, job, future.result()))
-            else:
-                _fail(consumer, told, event, error)
-        for errand, answered in answers.values():
-            _settle(consumer, told, errand, answered)
+def _ask(consumer: Consumer, told: HeardTogether, questions: Sequence[_Question]) -> None:
+    """Put the questions, some at a time, and write down the answers as they come: nobody waits for the slowest."""
+    waiting, came = deque(questions), SimpleQueue[_Came]()
+    for _ in range(min(len(questions), ASKERS_OF_A_HAND)):
+        _askers.submit(_put, waiting, came)
+    left = len(questions)
+    while left:
+        together = [came.get()]
+        until = time.monotonic() + GATHER_SECONDS
+        while len(together) < left and (patience := until - time.monotonic()) > 0:
+            with suppress(Empty):
+                together.append(came.get(timeout=patience))
+        left -= len(together)
+        for one in together:
+            if one.error is not None:
+                _fail(consumer, told, one.question.event, one.error)
+        answered = [one for one in together if one.error is None]
+        for errand in {one.question.errand: None for one in answered}:
+            answers = [
+                Answered(one.question.event, one.question.job, one.answer)
+                for one in answered
+                if one.question.errand is errand
+            ]
+            _settle(consumer, told, errand, answers)
 
 
-def _put(errand: Errand[Any, Any], event: Event, job: Any) -> Any:
-    enter(request_id=str(event.id), traceparent=event.traceparent)
+def _put(waiting: deque[_Question], came: SimpleQueue[_Came]) -> None:
+    """Put questions until none waits. Several threads do this with the same ones: a slow one keeps one of them."""
     try:
-        return errand.ask(job)
+        while waiting:
+            try:
+                question = waiting.popleft()
+            except IndexError:
+                break
+            enter(request_id=str(question.event.id), traceparent=question.event.traceparent)
+            try:
+                came.put(_Came(question, answer=question.errand.ask(question.job)))
+            except BaseException as error:  # noqa: BLE001  # raised again, or counted, by the hand that waits
+                came.put(_Came(question, error=error))
     finally:
         enter()
         close_old_connections()

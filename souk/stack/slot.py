@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import LiteralString
 
@@ -72,19 +74,20 @@ def grant_capture(at: psycopg.Connection, *, role: str) -> None:
 def settle_slot(at: psycopg.Connection, replicator: psycopg.Connection, slot: str) -> Ensured:
     """Leave the slot that works, or make a new one and forget the offset of the old."""
     found = replicator.execute(
-        "SELECT plugin, database = current_database(), wal_status FROM pg_replication_slots WHERE slot_name = %s",
+        "SELECT plugin, database = current_database(), wal_status, restart_lsn - '0/0'"
+        " FROM pg_replication_slots WHERE slot_name = %s",
         [slot],
     ).fetchone()
     alarm = ""
     if found:
-        plugin, is_ours, status = found
+        plugin, is_ours, status, begins = found
         if not is_ours or plugin != "pgoutput":
             raise StackError(
                 f"The replication slot {slot} belongs to another database or plugin; choose another name "
                 "with DEBEZIUM_SOURCE_SLOT_NAME."
             )
         if status != "lost":
-            return Ensured(slot, made=False)
+            return Ensured(slot, made=False, alarm=forget_stale_offset(at, slot, int(begins or 0)))
         replicator.execute("SELECT pg_drop_replication_slot(%s)", [slot])
         alarm = f"The replication slot {slot} was lost: its log was removed before Debezium had read it."
     elif at.execute("SELECT 1 FROM debezium_offset LIMIT 1").fetchone():
@@ -102,3 +105,22 @@ def settle_slot(at: psycopg.Connection, replicator: psycopg.Connection, slot: st
     if alarm:
         alarm += " A new one is made; the reconciler runs the events that passed by."
     return Ensured(slot, made=True, alarm=alarm)
+
+
+def forget_stale_offset(at: psycopg.Connection, slot: str, begins: int) -> str:
+    """Delete an offset that lies before the slot's beginning; the alarm, or an empty text.
+
+    So it is after somebody dropped the slot and it was made anew, by hand or by Debezium itself, which then refuses to
+    start from the offset of the old one.
+    """
+    for (stored,) in at.execute("SELECT offset_val FROM debezium_offset").fetchall():
+        place: object = None
+        with suppress(ValueError, TypeError, AttributeError):
+            place = json.loads(stored).get("lsn")
+        if isinstance(place, int) and place < begins:
+            at.execute("DELETE FROM debezium_offset")
+            return (
+                f"The replication slot {slot} begins behind the place that Debezium had read up to: it was lost and "
+                "made anew. Debezium goes on from the slot; the reconciler runs the events that passed by."
+            )
+    return ""

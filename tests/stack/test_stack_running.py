@@ -174,6 +174,18 @@ def test_ensure_repeats_without_harm_and_raises_an_alarm_for_a_lost_slot(own_sta
     wait_streamed(own_stack, event)
 
 
+def test_a_slot_that_is_lost_while_everything_runs_is_made_anew_with_an_alarm(own_stack: SoukStack) -> None:
+    own_stack.up()
+    wait_streamed(own_stack, append_event(own_stack))
+    with psycopg.connect(own_stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
+        wait_for(lambda: at.execute("SELECT 1 FROM debezium_offset").fetchone() is not None, what="an offset is stored")
+    drop_slot(own_stack)
+    own_stack.kill("capture")
+    log = own_stack.home / "log" / "capture.log"
+    wait_for(lambda: "ALARM: The replication slot souk" in log.read_text(), what="the log says so", seconds=120)
+    wait_streamed(own_stack, append_event(own_stack))
+
+
 def drop_slot(stack: SoukStack) -> None:
     """Drop the slot as the superuser of this private cluster, against a reader that comes back."""
     secrets = json.loads((stack.home / "secrets.json").read_text())
