@@ -43,7 +43,7 @@ def trim_streams(consumers: Sequence[Consumer], *, client: redis.Redis | None = 
             stream = key.decode()
             least = _least_needed(client, stream, readers.get(stream, set()))
             if least is not None:
-                gone += cast("int", client.xtrim(stream, minid=least, approximate=False))
+                gone += client.xtrim(stream, minid=least, approximate=False)
     return gone
 
 
@@ -53,18 +53,18 @@ def _least_needed(client: redis.Redis, stream: str, expected: set[str]) -> str |
     if not expected <= {group["name"].decode() for group in groups}:
         return None
     if not groups:
-        seconds, _ = cast("tuple[int, int]", client.time())
+        seconds, _ = client.time()
         return f"{(seconds - KEPT_SECONDS) * 1000}-0"
     needed = [(_least_of(client, stream, group), group["name"].decode()) for group in groups]
     least, slowest = min(needed, key=lambda one: _as_number(one[0]))
-    if cast("int", client.xlen(stream)) > MANY:
+    if client.xlen(stream) > MANY:
         log.warning("stream.long", stream=stream, entries=client.xlen(stream), slowest_group=slowest, waits_at=least)
     return least
 
 
 def _least_of(client: redis.Redis, stream: str, group: dict[str, Any]) -> str:
     """The first entry that this group may still ask for: its oldest pending one, or else the last that it was given."""
-    pending = cast("dict[str, Any]", client.xpending(stream, group["name"]))
+    pending = client.xpending(stream, group["name"])
     if pending["pending"]:
         return str(pending["min"].decode())
     # Read before the pending ones were counted: what was given and acknowledged since then is above it.

@@ -63,7 +63,7 @@ class BatchConsumer:
         self._reader = BatchReader()
         self.failure: Exception | None = None
 
-    @jpype.JOverride
+    @jpype.JOverride  # type: ignore[untyped-decorator]
     def handleBatch(self, records: Any, committer: Any) -> None:  # noqa: N802 - the engine's name for it
         """Called by the engine, one batch at a time."""
         try:
@@ -76,7 +76,7 @@ class BatchConsumer:
             self.failure = error
             jpype.JClass("java.lang.Thread").currentThread().interrupt()
 
-    @jpype.JOverride
+    @jpype.JOverride  # type: ignore[untyped-decorator]
     def supportsTombstoneEvents(self) -> bool:  # noqa: N802 - the engine's name for it
         """Whether records without a value may come: we take them as they are."""
         return True

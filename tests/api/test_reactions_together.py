@@ -49,6 +49,10 @@ def subjects_of(ids: Sequence[UUID]) -> list[Subject]:
     return [Subject("sample", subject_id) for subject_id in ids]
 
 
+def hear_all(consumer: Consumer, ids: Sequence[UUID]) -> None:
+    hear_together(consumer, subjects_of(ids))
+
+
 def test_the_first_event_of_each_subject_is_heard_in_one_go() -> None:
     ids = [new_id() for _ in range(5)]
     told = [tell(subject_id, 1) for subject_id in ids]
@@ -92,7 +96,7 @@ def test_a_subject_that_somebody_else_is_at_is_left_to_them() -> None:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", [LOCKS + consumer.number, str(taken)])
-            at_once([lambda: hear_together(consumer, subjects_of([free, taken])) and None])
+            at_once([partial(hear_all, consumer, [free, taken])])
 
     hold_and_hear()
     assert processed() == {told[free].id}
@@ -165,7 +169,7 @@ def test_a_slow_answer_holds_no_other_one_back() -> None:
     consumer = errand_consumer(ask, [])
     hand = threading.Thread(
         target=at_once,
-        args=[[lambda: hear_together(consumer, subjects_of([quick.subject_id, slow.subject_id])) and None]],
+        args=[[partial(hear_all, consumer, [quick.subject_id, slow.subject_id])]],
     )
     hand.start()
     assert asked.wait(60)

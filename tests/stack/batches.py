@@ -43,15 +43,15 @@ class Committer:
     def __init__(self) -> None:
         self.marked: list[str] = []
 
-    @jpype.JOverride
+    @jpype.JOverride  # type: ignore[untyped-decorator]
     def markProcessed(self, record: Any, offsets: Any = None) -> None:  # noqa: N802 - Java's name
         self.marked.append(str(record.destination()))
 
-    @jpype.JOverride
+    @jpype.JOverride  # type: ignore[untyped-decorator]
     def markBatchFinished(self) -> None:  # noqa: N802 - Java's name
         self.marked.append("finished")
 
-    @jpype.JOverride
+    @jpype.JOverride  # type: ignore[untyped-decorator]
     def buildOffsets(self) -> None:  # noqa: N802 - Java's name
         """Nobody asks for it."""
 
