@@ -32,7 +32,7 @@ def age_everything(days: int) -> None:
         milliseconds = days * 24 * 3600 * 1000
         for table, column in (("event", "id"), ("audience", "event_id")):
             cursor.execute(f"UPDATE eventlog_{table} SET {column} = {aged.format(column)}", [milliseconds])  # noqa: S608  # our own tables
-        cursor.execute(f"UPDATE reactions_processed SET event_id = {aged.format('event_id')}", [milliseconds])  # noqa: S608  # ours
+        cursor.execute(f"UPDATE reactions_processed SET event_id = {aged.format('event_id')}", [milliseconds])  # noqa: S608  # our own tables
 
 
 def pay(buyer: SignedIn, order: str) -> None:
