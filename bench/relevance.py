@@ -13,7 +13,9 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 from django.conf import settings
 
 from souk.catalog.models import Product
@@ -53,7 +55,7 @@ def found_by_souk(external_ids: dict[object, str]) -> Callable[[str], list[str]]
 
     def find(query: str) -> list[str]:
         found, _ = find_best(wish=Wish(words=query), after=None, limit=DEEP)
-        return [external_ids[row[0]] for row in found.rows]
+        return [external_ids[UUID(msgspec.json.decode(one)["id"])] for one in found.shown]
 
     return find
 

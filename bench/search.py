@@ -16,7 +16,7 @@ import psycopg
 
 from bench.catalogue import fill
 from bench.server import cpu_seconds, database, pgbench, post, serving, wrk
-from souk.catalog.models import ONE_SHOWN, SUGGESTED_BEGINNING
+from souk.catalog.operations.showing import ONE, SUGGESTED_BEGINNING
 from souk.kit.postgresql.prepared import with_limit
 from souk.search.operations.finding import BEST as BEST_FOUND
 from souk.search.operations.finding import BUDGET, CANDIDATES, FOUND, NEWEST, OF_SELLER
@@ -42,11 +42,11 @@ def doors(one: dict[str, str]) -> dict[str, tuple[str, str, dict[str, Any]]]:
         "not a word": {"q": "-ordinary"},
     }  # fmt: skip
     found = {name: (path(query), FOUND, parameters(query)) for name, query in searches.items()}
-    newest = {"before": "ffffffff-ffff-ffff-ffff-ffffffffffff", "limit": 20}
+    newest = {"before": "ffffffff-ffff-ffff-ffff-ffffffffffff", "limit": 20, "caller_id": None}
     best = parameters({"q": "ordinary"}) | {"score": None, "candidates": CANDIDATES, "before": None}
     return {
         "list": ("/products", NEWEST, newest),
-        "show": (f"/products/{one['product']}", ONE_SHOWN, {"id": one["product"], "caller_id": None}),
+        "show": (f"/products/{one['product']}", ONE, {"id": one["product"], "caller_id": None}),
         "tag suggestions": ("/tags?prefix=tag-1", SUGGESTED_BEGINNING, {"prefix": "tag-1", "limit": 10}),
         "store of a user": (f"/users/{one['seller']}/products", OF_SELLER, {**newest, "seller": one["seller"]}),
         **found,
@@ -72,6 +72,7 @@ def parameters(query: dict[str, str]) -> dict[str, Any]:
         "before": "ffffffff-ffff-ffff-ffff-ffffffffffff",
         "limit": 20,
         "budget": BUDGET,
+        "caller_id": None,
     }
 
 

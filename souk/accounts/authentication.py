@@ -6,12 +6,12 @@ import hashlib
 from typing import Any
 
 from django.contrib.auth.backends import ModelBackend
-from django.db import connection
 from django.http import HttpRequest
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 
 from souk.accounts.models import User
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Forbidden, NotAuthenticated
 
 LONGEST_TOKEN = 255
@@ -20,7 +20,7 @@ COLUMNS = ("id", "username", "display_name", "is_staff")
 CALLER_OF_TOKEN = """
     SELECT u.id, u.username, u.display_name, u.is_staff
       FROM oauth2_provider_accesstoken t JOIN accounts_user u ON u.id = t.user_id
-     WHERE t.token_checksum = %s AND t.expires > clock_timestamp() AND t.created >= u.token_epoch
+     WHERE t.token_checksum = %(checksum)s AND t.expires > clock_timestamp() AND t.created >= u.token_epoch
        AND u.is_active AND u.deleted IS NULL
 """
 
@@ -36,12 +36,10 @@ class BearerToken(BaseAuthentication):
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token or len(token) > LONGEST_TOKEN or not token.isascii():
             raise NotAuthenticated("The Authorization header takes the form: Bearer <token>.", invalid_token=True)
-        with connection.cursor() as cursor:
-            cursor.execute(CALLER_OF_TOKEN, [hashlib.sha256(token.encode()).hexdigest()])
-            row = cursor.fetchone()
-        if row is None:
+        rows = prepared_rows(CALLER_OF_TOKEN, {"checksum": hashlib.sha256(token.encode()).hexdigest()})
+        if not rows:
             raise NotAuthenticated("The access token is unknown, has expired, or was ended.", invalid_token=True)
-        return User.from_db("default", COLUMNS, row), None
+        return User.from_db("default", COLUMNS, rows[0]), None
 
     def authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="souk"'

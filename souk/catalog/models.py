@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any, ClassVar, Self
 from uuid import UUID
 
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import models
-from django.db.models import CheckConstraint, F, OuterRef, Q, Subquery, UniqueConstraint
+from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from souk.accounts.models import User
 from souk.catalog.machine import ACTIVE, ProductMachine
@@ -17,67 +15,8 @@ from souk.eventlog.models import LivingSubject
 from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows
 from souk.kit.machine import state_constraint
 from souk.kit.money import LARGEST_AMOUNT
-from souk.kit.postgresql.prepared import prepared_rows, with_limit
-from souk.stock.models import Stock
-
-SHOWN = (
-    "id",
-    "seller_id",
-    "seller__username",
-    "seller__display_name",
-    "title",
-    "description",
-    "price_amount",
-    "price_currency",
-    "state",
-    "images",
-    "published_id",
-    "created",
-    "updated",
-    "version",
-    "on_hand",
-    "reserved",
-    "stock_version",
-    "tag_names",
-)
-
 
 TAG_SHOWN = ("id", "name", "description", "products_count", "created", "updated")
-
-
-ONE_SHOWN = """
-    SELECT p.id, p.seller_id, u.username, u.display_name, p.title, p.description, p.price_amount, p.price_currency,
-           p.state, p.images, p.published_id, p.created, p.updated, p.version, s.on_hand, s.reserved, s.version,
-           ARRAY(SELECT t.name FROM catalog_producttag w JOIN catalog_tag t ON t.id = w.tag_id
-                  WHERE w.product_id = p.id AND w.deleted IS NULL AND t.deleted IS NULL ORDER BY t.name)
-      FROM catalog_product p
-      JOIN accounts_user u ON u.id = p.seller_id
-      LEFT JOIN stock_stock s ON s.product_id = p.id
-     WHERE p.id = %(id)s AND p.deleted IS NULL
-       AND (p.seller_id = %(caller_id)s::uuid OR p.state = 'ACTIVE' AND u.is_active AND u.deleted IS NULL)
-"""
-SUGGESTED = """
-    SELECT id, name, description, products_count, created, updated FROM catalog_tag
-     WHERE deleted IS NULL {beginning} ORDER BY products_count DESC, name LIMIT {{limit}}
-"""
-SUGGESTED_ALL = SUGGESTED.format(beginning="")
-# Between the prefix and the same with a sign after every one that a name may have: an index's range in any plan.
-SUGGESTED_BEGINNING = SUGGESTED.format(beginning="AND name ~>=~ %(prefix)s AND name ~<~ (%(prefix)s || '~')")
-PREFIX = re.compile("[a-z0-9-]*")
-
-
-def show_product(product_id: UUID, caller_id: UUID | None) -> dict[str, Any] | None:
-    """The row of `ProductQuerySet.shown()` of one product that the caller may see, by one prepared statement."""
-    rows = prepared_rows(ONE_SHOWN, {"id": product_id, "caller_id": caller_id})
-    return dict(zip(SHOWN, rows[0], strict=True)) if rows else None
-
-
-def suggest_tags(prefix: str, limit: int) -> list[dict[str, Any]]:
-    """The most used tags whose names begin so, by one prepared statement."""
-    if not PREFIX.fullmatch(prefix):
-        return []
-    statement = with_limit(SUGGESTED_BEGINNING if prefix else SUGGESTED_ALL, limit)
-    return [dict(zip(TAG_SHOWN, row, strict=True)) for row in prepared_rows(statement, {"prefix": prefix})]
 
 
 class TagQuerySet(EntityQuerySet):
@@ -143,18 +82,6 @@ class ProductQuerySet(EntityQuerySet):
     def buyable(self, ids: Iterable[UUID]) -> Self:
         """Those of the ids that anybody may buy now. The stock row has the last word when an order is placed."""
         return self.visible_to(None).filter(id__in=ids)
-
-    def shown(self) -> models.QuerySet[Any, dict[str, Any]]:
-        """Rows with everything that an answer shows, in one statement."""
-        stock = Stock.objects.filter(product_id=OuterRef("pk"))
-        tags = ProductTag.objects.filter(product=OuterRef("pk"), tag__deleted__isnull=True).order_by("tag__name")
-        rows: models.QuerySet[Any, dict[str, Any]] = self.annotate(
-            on_hand=Subquery(stock.values("on_hand")),
-            reserved=Subquery(stock.values("reserved")),
-            stock_version=Subquery(stock.values("version")),
-            tag_names=ArraySubquery(tags.values("tag__name")),
-        ).values(*SHOWN)
-        return rows
 
 
 class Product(LivingSubject):

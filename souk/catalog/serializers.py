@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -12,9 +11,6 @@ from uuid import UUID
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from souk.catalog.machine import ProductMachine
-from souk.kit.entity import moment_of
-from souk.kit.machine import events_allowed
 from souk.kit.money import Money
 from souk.kit.parsing import Limit, Page, Shape
 from souk.stock.models import Movement
@@ -209,36 +205,3 @@ def movement_out(movement: Movement) -> MovementOut:
         order_id=movement.order_id,
         created=movement.at,
     )
-
-
-def product_out(row: Mapping[str, Any], caller_id: UUID | None) -> ProductOut:
-    """A row of `ProductQuerySet.shown()`, as this caller may see it."""
-    own = row["seller_id"] == caller_id
-    return ProductOut(
-        id=row["id"],
-        seller=SellerOut(
-            id=row["seller_id"], username=row["seller__username"], display_name=row["seller__display_name"]
-        ),
-        title=row["title"],
-        description=row["description"],
-        price=Money(amount=row["price_amount"], currency=row["price_currency"]),
-        available=row["on_hand"] - row["reserved"],
-        state=row["state"],
-        tags=row["tag_names"],
-        images=row["images"],
-        published=None if row["published_id"] is None else moment_of(row["published_id"]),
-        created=row["created"],
-        updated=row["updated"],
-        allowed_actions=allowed_to_seller(row["state"]) if own else [],
-        stock=StockOut(on_hand=row["on_hand"], reserved=row["reserved"]) if own else UNSET,
-    )
-
-
-def etag_of(row: Mapping[str, Any]) -> str:
-    """`<edit>.<stock>`: a sale changes the second part alone."""
-    return f"{row['version']}.{row['stock_version']}"
-
-
-def allowed_to_seller(state: str) -> list[str]:
-    """What a seller may do with their product in this state."""
-    return ["edit", *events_allowed(ProductMachine, state, "seller"), "delete"]

@@ -11,7 +11,7 @@ from rest_framework.request import Request
 
 from souk.accounts.authentication import signed_in, signed_in_staff
 from souk.accounts.models import User
-from souk.catalog.models import Product, Tag, show_product, suggest_tags
+from souk.catalog.models import Product, Tag
 from souk.catalog.operations.counting import correct_stock
 from souk.catalog.operations.selling import (
     activate_product,
@@ -20,8 +20,10 @@ from souk.catalog.operations.selling import (
     create_product,
     delete_product,
     lock_own_product,
+    see_own_product,
     tags_named,
 )
+from souk.catalog.operations.showing import show_own_products, show_product, suggest_tags
 from souk.catalog.operations.tagging import (
     change_tag,
     create_tag,
@@ -39,19 +41,26 @@ from souk.catalog.serializers import (
     OwnProducts,
     ProductChange,
     ProductIn,
-    ProductsOut,
     TagChange,
     TagOut,
     TagQuery,
     TagsOut,
-    etag_of,
     movement_out,
-    product_out,
 )
 from souk.kit.cursor import BadCursor, decode_cursor, link_next, paged
-from souk.kit.door import Door, answer, created, is_known, no_content, not_modified, require_match
+from souk.kit.door import (
+    Door,
+    answer,
+    answer_json,
+    answer_list,
+    created,
+    is_known,
+    no_content,
+    not_modified,
+    require_match,
+)
 from souk.kit.parsing import Nothing, Page, parsed, query_of
-from souk.kit.problem import Forbidden, NotFound
+from souk.kit.problem import NotFound
 from souk.stock.models import Movement
 from souk.stock.operations import lock_stock
 
@@ -74,19 +83,18 @@ class NewProduct(Door):
             images=msgspec.to_builtins(asked.images),
             state=asked.state,
         )
-        row = _shown(product.pk, seller.pk)
-        return created(product_out(row, seller.pk), location=f"/api/v1/products/{product.pk}", etag=etag_of(row))
+        etag, shown = _shown(product.pk, seller.pk)
+        return created(msgspec.Raw(shown), location=f"/api/v1/products/{product.pk}", etag=etag)
 
 
 class OneProduct(Door):
     """`GET`, `PATCH`, `DELETE /products/{id}`."""
 
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
-        caller_id = request.user.pk if request.user else None
-        row = _shown(product_id, caller_id)
-        if is_known(request, etag_of(row)):
-            return not_modified(etag_of(row))
-        return answer(product_out(row, caller_id), etag=etag_of(row))
+        etag, shown = _shown(product_id, request.user.pk if request.user else None)
+        if is_known(request, etag):
+            return not_modified(etag)
+        return answer_json(shown, etag=etag)
 
     def patch(self, request: Request, product_id: UUID) -> HttpResponse:
         seller = signed_in(request)
@@ -95,14 +103,14 @@ class OneProduct(Door):
         tags_named(asked.get("tags") or ())  # an unknown one is told before another version is
         if "stock" in asked:
             lock_stock(product_id=product_id)  # so that no sale comes between the comparison and the count
-        _require_version(request, _shown(product_id, seller.pk), with_stock="stock" in asked)
+        _require_version(request, product_id, seller, with_stock="stock" in asked)
         change_product(product=product, seller=seller, **asked)
         return _answer(product_id, seller.pk)
 
     def delete(self, request: Request, product_id: UUID) -> HttpResponse:
         seller = signed_in(request)
         product = lock_own_product(product_id=product_id, seller=seller)
-        _require_version(request, _shown(product_id, seller.pk))
+        _require_version(request, product_id, seller)
         delete_product(product=product, seller=seller)
         return no_content()
 
@@ -127,15 +135,10 @@ class MyProducts(Door):
     def get(self, request: Request) -> HttpResponse:
         seller = signed_in(request)
         asked = query_of(OwnProducts, request)
-        products = Product.objects.filter(seller=seller)
-        if asked.state is not None:
-            products = products.filter(state=asked.state)
-        if asked.cursor is not None:
-            products = products.filter(id__lt=decode_cursor("me/products", asked.cursor, UUID))
-        rows = list(products.order_by("-id").shown()[: asked.limit + 1])
-        page, following = paged(rows, asked.limit, list_name="me/products", key=lambda row: row["id"])
-        out = ProductsOut(results=[product_out(row, seller.pk) for row in page], next=following)
-        return link_next(request, answer(out), following)
+        before: UUID | None = None if asked.cursor is None else decode_cursor("me/products", asked.cursor, UUID)
+        rows = show_own_products(seller_id=seller.pk, state=asked.state, before=before, limit=asked.limit + 1)
+        page, following = paged(rows, asked.limit, list_name="me/products", key=lambda row: row[0])
+        return link_next(request, answer_list([shown for _, shown in page], following), following)
 
 
 class TagOfProduct(Door):
@@ -145,13 +148,13 @@ class TagOfProduct(Door):
         seller, product = _locked(request, product_id)
         tag = known_tag(name=_tag_name(name))
         parsed(Nothing, request)
-        _require_version(request, _shown(product_id, seller.pk))
+        _require_version(request, product_id, seller)
         tag_product(product=product, seller=seller, tag=tag)
         return no_content()
 
     def delete(self, request: Request, product_id: UUID, name: str) -> HttpResponse:
         seller, product = _locked(request, product_id)
-        _require_version(request, _shown(product_id, seller.pk))
+        _require_version(request, product_id, seller)
         if TAG_NAME.fullmatch(name):
             untag_product(product=product, seller=seller, name=name)
         return no_content()
@@ -162,8 +165,7 @@ class StockMovements(Door):
 
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         seller = signed_in(request)
-        if _shown(product_id, seller.pk)["seller_id"] != seller.pk:
-            raise Forbidden("This product is somebody else's.")
+        see_own_product(product_id=product_id, seller=seller)
         asked = query_of(Page, request)
         movements = Movement.objects.filter(product_id=product_id)
         if asked.cursor is not None:
@@ -176,7 +178,7 @@ class StockMovements(Door):
     def post(self, request: Request, product_id: UUID) -> HttpResponse:
         seller, product = _locked(request, product_id)
         asked = parsed(MovementIn, request)
-        _require_version(request, _shown(product_id, seller.pk), with_stock=True)
+        _require_version(request, product_id, seller, with_stock=True)
         made = correct_stock(product=product, seller=seller, change=asked.change, reason=asked.reason, note=asked.note)
         address = f"/api/v1/products/{product_id}/stock-movements"
         return created(movement_out(Movement.objects.get(pk=made)), location=address)
@@ -191,8 +193,7 @@ class Tags(Door):
         if asked.sort == "used":
             if asked.cursor is not None:
                 raise BadCursor
-            suggested = suggest_tags(asked.prefix, limit)
-            return answer(TagsOut(results=[TagOut(**row) for row in suggested], next=None))
+            return answer_list(suggest_tags(prefix=asked.prefix, limit=limit), None)
         tags = Tag.objects.beginning(asked.prefix)
         if asked.cursor is not None:
             tags = tags.filter(name__gt=decode_cursor("tags", asked.cursor, _cursor_name))
@@ -255,24 +256,24 @@ def _move(request: Request, product_id: UUID, operation: Any) -> HttpResponse:
     seller = signed_in(request)
     product = lock_own_product(product_id=product_id, seller=seller)
     parsed(Nothing, request)
-    _require_version(request, _shown(product_id, seller.pk))
+    _require_version(request, product_id, seller)
     operation(product=product, seller=seller)
     return _answer(product_id, seller.pk)
 
 
 def _answer(product_id: UUID, caller_id: UUID) -> HttpResponse:
-    row = _shown(product_id, caller_id)
-    return answer(product_out(row, caller_id), etag=etag_of(row))
+    etag, shown = _shown(product_id, caller_id)
+    return answer_json(shown, etag=etag)
 
 
-def _require_version(request: Request, row: dict[str, Any], *, with_stock: bool = False) -> None:
-    present = etag_of(row)
+def _require_version(request: Request, product_id: UUID, seller: User, *, with_stock: bool = False) -> None:
+    present, _ = _shown(product_id, seller.pk)
     edit = present.partition(".")[0]
     require_match(request, lambda tag: tag == present if with_stock else tag.partition(".")[0] == edit)
 
 
-def _shown(product_id: UUID, caller_id: UUID | None) -> dict[str, Any]:
-    row = show_product(product_id, caller_id)
-    if row is None:
+def _shown(product_id: UUID, caller_id: UUID | None) -> tuple[str, bytes]:
+    found = show_product(product_id=product_id, caller_id=caller_id)
+    if found is None:
         raise NotFound
-    return row
+    return found

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 
 METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE"
 REQUEST_HEADERS = "Authorization, Content-Type, Idempotency-Key, If-Match, If-None-Match, X-Request-ID, traceparent"
@@ -17,28 +16,29 @@ ANSWER_HEADERS = (
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 
-class BrowserRules:
-    """Middleware: a Content-Security-Policy on every answer; CORS for the listed origins, never with credentials.
+def preflight(request: HttpRequest) -> HttpResponse | None:
+    """The answer to a browser that asks whether a page of a listed origin may call; None for everything else."""
+    meta = request.META
+    if request.method != "OPTIONS" or "HTTP_ACCESS_CONTROL_REQUEST_METHOD" not in meta:
+        return None
+    if meta.get("HTTP_ORIGIN") not in settings.CORS_ORIGINS:
+        return None
+    response = HttpResponse(status=204)
+    response["Access-Control-Allow-Methods"] = METHODS
+    response["Access-Control-Allow-Headers"] = REQUEST_HEADERS
+    response["Access-Control-Max-Age"] = "600"
+    return response
+
+
+def allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Let pages of the listed origins read the answer, never with credentials.
 
     Tokens travel in a header that a page must set itself, so there is no cookie that another origin could ride on.
     """
-
-    def __init__(self, get_response: Any) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> Any:
-        origin = request.headers.get("Origin")
-        allowed = origin is not None and origin in settings.CORS_ORIGINS
-        preflight = request.method == "OPTIONS" and "Access-Control-Request-Method" in request.headers
-        response = HttpResponse(status=204) if preflight and allowed else self.get_response(request)
-        response.headers.setdefault("Content-Security-Policy", POLICY)
-        if settings.CORS_ORIGINS:
-            response["Vary"] = ", ".join(filter(None, [response.get("Vary"), "Origin"]))
-        if origin is not None and allowed:
-            response["Access-Control-Allow-Origin"] = origin
-            response["Access-Control-Expose-Headers"] = ANSWER_HEADERS
-            if preflight:
-                response["Access-Control-Allow-Methods"] = METHODS
-                response["Access-Control-Allow-Headers"] = REQUEST_HEADERS
-                response["Access-Control-Max-Age"] = "600"
-        return response
+    if not settings.CORS_ORIGINS:
+        return
+    response["Vary"] = ", ".join(filter(None, [response.get("Vary"), "Origin"]))
+    origin = request.META.get("HTTP_ORIGIN")
+    if origin in settings.CORS_ORIGINS:
+        response["Access-Control-Allow-Origin"] = origin
+        response["Access-Control-Expose-Headers"] = ANSWER_HEADERS

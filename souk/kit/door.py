@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, cast
 from uuid import UUID
@@ -23,6 +23,8 @@ from souk.kit.problem import VersionMismatch, sqlstate_of
 
 DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+# What needs no negotiation where JSON is all there is.
+ANY_JSON = frozenset({"*/*", "application/json"})
 
 
 class Door(APIView):
@@ -36,18 +38,35 @@ class Door(APIView):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
-        self.headers = self.default_response_headers
-        asked = self.request = self.initialize_request(request, *args, **kwargs)
+        # Allow stands on 405 (souk.kit.problem) and here; a Vary only where there is a choice.
+        plain = request.method == "OPTIONS" or len(self.renderer_classes) > 1
+        self.headers = self.default_response_headers if plain else {}
+        asked = self.request = Request(request, authenticators=[one() for one in self.authentication_classes])
         try:
-            read_again_if_lost(lambda: self.initial(asked, *args, **kwargs))
-            name = (asked.method or "").lower()
+            read_again_if_lost(partial(self.initial, asked, *args, **kwargs))
+            name = (request.method or "").lower()
             found = getattr(self, name, None) if name in self.http_method_names else None
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
-            response = read_again_if_lost(handler) if asked.method in SAFE else self.write(asked, handler)
+            response = read_again_if_lost(handler) if request.method in SAFE else self.write(asked, handler)
         except Exception as error:  # noqa: BLE001  # the one place where every refusal and defect becomes an answer
             response = self.handle_exception(error)
-        self.response = self.finalize_response(asked, response, *args, **kwargs)  # type: ignore[arg-type]  # it takes any HttpResponseBase
-        return self.response
+        if plain:
+            response = self.finalize_response(asked, response, *args, **kwargs)  # type: ignore[arg-type]  # it takes any HttpResponseBase
+        self.response = response
+        return response
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """What REST framework does before every handler, without what no door has: versions and format suffixes."""
+        accepted = request._request.META.get("HTTP_ACCEPT", "*/*")
+        if accepted not in ANY_JSON or len(self.renderer_classes) > 1:
+            request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        if "HTTP_AUTHORIZATION" in request._request.META:
+            self.perform_authentication(request)
+        else:
+            request.user = request.auth = None
+        if self.permission_classes:
+            self.check_permissions(request)
+        self.check_throttles(request)
 
     def write(self, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
         """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
@@ -65,7 +84,7 @@ class Door(APIView):
         raise AssertionError("the last try returns or raises")
 
 
-def answer(shape: Shape | dict[str, Any], *, status: int = 200, etag: str | None = None) -> HttpResponse:
+def answer(shape: Shape | msgspec.Raw | dict[str, Any], *, status: int = 200, etag: str | None = None) -> HttpResponse:
     """A JSON answer, with its ETag where the thing has one."""
     response = HttpResponse(msgspec.json.encode(shape), status=status, content_type="application/json")
     if etag is not None:
@@ -73,7 +92,21 @@ def answer(shape: Shape | dict[str, Any], *, status: int = 200, etag: str | None
     return response
 
 
-def created(shape: Shape, *, location: str, etag: str | None = None) -> HttpResponse:
+def answer_list(entries: Sequence[bytes], following: str | None, **more: Any) -> HttpResponse:
+    """A page of a list whose entries are JSON already, and what else stands beside `next`."""
+    beside = msgspec.json.encode({"next": following, **more})
+    return HttpResponse(b'{"results":[' + b",".join(entries) + b"]," + beside[1:], content_type="application/json")
+
+
+def answer_json(body: bytes, *, etag: str | None = None) -> HttpResponse:
+    """An answer that is JSON already."""
+    response = HttpResponse(body, content_type="application/json")
+    if etag is not None:
+        response["ETag"] = f'"{etag}"'
+    return response
+
+
+def created(shape: Shape | msgspec.Raw, *, location: str, etag: str | None = None) -> HttpResponse:
     """201 with the address of what was made."""
     response = answer(shape, status=201, etag=etag)
     response["Location"] = location

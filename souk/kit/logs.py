@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from typing import Any
 
+import msgspec
 import structlog
 
 from souk.kit.context import current_request_id
@@ -18,18 +20,37 @@ def _with_request_id(_logger: Any, _name: str, line: structlog.typing.EventDict)
 
 
 SHARED: list[structlog.typing.Processor] = [
-    structlog.stdlib.add_log_level,
+    structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
     _with_request_id,
+    structlog.processors.format_exc_info,
 ]
 
 
+def _rendered(_logger: Any, _name: str, line: structlog.typing.EventDict) -> bytes:
+    return msgspec.json.encode(line, enc_hook=repr) + b"\n"
+
+
+class _Output:
+    """Standard output, where a whole line goes out at once and nothing of it is left for later."""
+
+    def msg(self, line: bytes) -> None:
+        while line:
+            line = line[os.write(1, line) :]
+
+    debug = info = warning = error = critical = exception = msg
+
+
 def configure_logging(*, debug: bool) -> None:
-    """Send structlog and the standard library's loggers to standard output as JSON lines."""
+    """Send structlog and the standard library's loggers to standard output as JSON lines.
+
+    Our own lines do not pass through the standard library, which costs several times what a line does.
+    """
+    level = logging.DEBUG if debug else logging.INFO
     structlog.configure(
-        processors=[*SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
+        processors=[*SHARED, _rendered],
+        logger_factory=lambda *_: _Output(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(sys.stdout)
@@ -38,14 +59,13 @@ def configure_logging(*, debug: bool) -> None:
             foreign_pre_chain=SHARED,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
                 structlog.processors.JSONRenderer(),
             ],
         )
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(logging.DEBUG if debug else logging.INFO)
+    root.setLevel(level)
     # The request line of `souk.kit.request` says what these would repeat, with bodies and tokens left out.
     for name in (
         "django.request",

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any
+
 from prometheus_client import Counter, Histogram
 
 METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 requests = Counter("souk_http_requests", "Requests answered.", ["method", "route", "status"])
 request_seconds = Histogram("souk_http_request_seconds", "Time to answer a request.", ["method", "route"])
+
+
+def count(method: str, route: str, status: int, seconds: float) -> None:
+    """Count one answered request."""
+    answered, took = _measures(method, route, status)
+    answered.inc()
+    took.observe(seconds)
+
+
+@cache
+def _measures(method: str, route: str, status: int) -> tuple[Any, Any]:
+    return requests.labels(method, route, str(status)), request_seconds.labels(method, route)

@@ -23,6 +23,7 @@ from souk.reactions.reconciler import reconcile, reconcile_all, try_again
 from souk.reactions.retention import purge_what_is_old
 from souk.reactions.trimming import trim_streams
 from souk.reactions.webhooks import send_webhooks
+from souk.search.operations.statistics import copy_statistics
 
 log = structlog.get_logger()
 # An overdue row that somebody else has locked is looked at again after this, not at once.
@@ -135,6 +136,7 @@ DUTIES = [
     Duty(name="send webhooks", work=send_webhooks, every=0.25),
     Duty(name="fold tag uses", work=fold_tag_uses, every=1),
     Duty(name="purge what is old", work=purge_what_is_old, every=600),
+    Duty(name="copy search statistics", work=copy_statistics, every=60),
 ]
 
 

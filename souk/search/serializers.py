@@ -1,18 +1,15 @@
-"""The queries of the product lists, and their rows as answers."""
+"""The queries of the product lists, and their pages."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
 
-from souk.catalog.machine import ACTIVE
-from souk.catalog.serializers import ProductOut, SellerOut, StockOut, allowed_to_seller
-from souk.kit.entity import moment_of
-from souk.kit.money import CURRENCIES, Amount, Money
+from souk.catalog.serializers import ProductOut
+from souk.kit.money import CURRENCIES, Amount
 from souk.kit.parsing import Page, Shape
 from souk.kit.problem import MalformedRequest
 
@@ -67,26 +64,3 @@ class FoundOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     results: list[ProductOut]
     next: str | None
     did_you_mean: str | None
-
-
-def listed_out(row: Sequence[Any], caller_id: UUID | None) -> ProductOut:
-    """A row of `souk.search.operations`, whose columns `LISTED` names."""
-    (product_id, seller_id, username, display_name, title, description, amount, currency) = row[:8]
-    (images, published_id, made, updated, on_hand, reserved, tags) = row[8:15]
-    own = seller_id == caller_id
-    return ProductOut(
-        id=product_id,
-        seller=SellerOut(id=seller_id, username=username, display_name=display_name),
-        title=title,
-        description=description,
-        price=Money(amount=amount, currency=currency),
-        available=on_hand - reserved,
-        state=ACTIVE,
-        tags=tags,
-        images=[] if images == "[]" else msgspec.json.decode(images),
-        published=moment_of(published_id),
-        created=made,
-        updated=updated,
-        allowed_actions=allowed_to_seller(ACTIVE) if own else [],
-        stock=StockOut(on_hand=on_hand, reserved=reserved) if own else msgspec.UNSET,
-    )

@@ -11,14 +11,13 @@ from rest_framework.request import Request
 
 from souk.accounts.authentication import signed_in
 from souk.accounts.models import User
-from souk.catalog.serializers import ProductsOut
 from souk.kit.cursor import decode_cursor, encode_cursor, link_next
-from souk.kit.door import Door, answer
+from souk.kit.door import Door, answer_list
 from souk.kit.parsing import Page, query_of
 from souk.kit.problem import NotFound
-from souk.search.operations.finding import Found, Place, Row, Wish, find_best, find_followed, find_newest
+from souk.search.operations.finding import Found, Place, Wish, find_best, find_followed, find_newest
 from souk.search.operations.spelling import find_near_spelling
-from souk.search.serializers import FoundOut, ProductQuery, listed_out
+from souk.search.serializers import ProductQuery
 
 LIST, BEST, STORE, FEED = "products", "products by relevance", "users/products", "me/feed"
 
@@ -38,15 +37,16 @@ class Products(Door):
             available=bool(asked.available),
             ids=tuple(dict.fromkeys(asked.id)),
         )
-        page = _found(wish, asked)
+        caller_id = _caller_id(request)
+        page = _found(wish, asked, caller_id)
         if asked.q is None:
             return _answer(request, page)
         spelling = None
-        if wish.words and not page.rows and page.cursor is None and asked.cursor is None:
+        if wish.words and not page.shown and page.cursor is None and asked.cursor is None:
             spelling = find_near_spelling(words=wish.words)
             if spelling is not None:
-                page = _found(wish.saying(spelling), asked)
-        return _answer(request, page, spelling=spelling if page.rows else None, searched=True)
+                page = _found(wish.saying(spelling), asked, caller_id)
+        return _answer(request, page, did_you_mean=spelling if page.shown else None)
 
 
 class ProductsOfUser(Door):
@@ -54,8 +54,8 @@ class ProductsOfUser(Door):
 
     def get(self, request: Request, user_id: UUID) -> HttpResponse:
         asked = query_of(Page, request)
-        page = _newest(Wish(seller=user_id), asked, STORE)
-        if not page.rows and not User.objects.in_good_standing().filter(pk=user_id).exists():
+        page = _newest(Wish(seller=user_id), asked, STORE, _caller_id(request))
+        if not page.shown and not User.objects.in_good_standing().filter(pk=user_id).exists():
             raise NotFound
         return _answer(request, page)
 
@@ -73,32 +73,31 @@ class Feed(Door):
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    rows: Sequence[Row]
+    shown: Sequence[bytes]
     cursor: str | None
 
 
-def _found(wish: Wish, asked: ProductQuery) -> _Page:
+def _found(wish: Wish, asked: ProductQuery, caller_id: UUID | None) -> _Page:
     if asked.sort == "relevance" and wish.words is not None:
         after: Place | None = None if asked.cursor is None else decode_cursor(BEST, asked.cursor, Place.read)
-        best, place = find_best(wish=wish, after=after, limit=asked.limit)
-        return _Page(best.rows, None if place is None else encode_cursor(BEST, str(place)))
-    return _newest(wish, asked, LIST)
+        best, place = find_best(wish=wish, after=after, limit=asked.limit, caller_id=caller_id)
+        return _Page(best.shown, None if place is None else encode_cursor(BEST, str(place)))
+    return _newest(wish, asked, LIST, caller_id)
 
 
-def _newest(wish: Wish, asked: Page, list_name: str) -> _Page:
+def _newest(wish: Wish, asked: Page, list_name: str, caller_id: UUID | None) -> _Page:
     before: UUID | None = None if asked.cursor is None else decode_cursor(list_name, asked.cursor, UUID)
-    return _paged(find_newest(wish=wish, before=before, limit=asked.limit), list_name)
+    return _paged(find_newest(wish=wish, before=before, limit=asked.limit, caller_id=caller_id), list_name)
 
 
 def _paged(found: Found, list_name: str) -> _Page:
-    return _Page(found.rows, None if found.following is None else encode_cursor(list_name, found.following))
+    return _Page(found.shown, None if found.following is None else encode_cursor(list_name, found.following))
 
 
-def _answer(request: Request, page: _Page, *, spelling: str | None = None, searched: bool = False) -> HttpResponse:
-    caller_id = request.user.pk if request.user else None
-    results = [listed_out(row, caller_id) for row in page.rows]
-    if searched:
-        out: ProductsOut | FoundOut = FoundOut(results=results, next=page.cursor, did_you_mean=spelling)
-    else:
-        out = ProductsOut(results=results, next=page.cursor)
-    return link_next(request, answer(out), page.cursor)
+def _answer(request: Request, page: _Page, **more: str | None) -> HttpResponse:
+    return link_next(request, answer_list(page.shown, page.cursor, **more), page.cursor)
+
+
+def _caller_id(request: Request) -> UUID | None:
+    caller_id: UUID | None = request.user.pk if request.user else None
+    return caller_id

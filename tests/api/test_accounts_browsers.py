@@ -7,6 +7,11 @@ from typing import Any
 
 import pytest
 from django.core.mail import EmailMessage
+from django.http import HttpRequest, HttpResponse
+from django.middleware.clickjacking import XFrameOptionsMiddleware
+from django.middleware.common import CommonMiddleware
+from django.middleware.security import SecurityMiddleware
+from django.test import RequestFactory
 
 from souk.accounts.operations import send_due_mails
 from tests.books import run
@@ -23,6 +28,26 @@ def test_every_answer_carries_the_security_headers(seller: SignedIn) -> None:
         assert answer.headers["Cross-Origin-Opener-Policy"] == "same-origin"
         assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'; frame-ancestors 'none'")
         assert "Set-Cookie" not in answer.headers
+
+
+def test_the_headers_are_those_of_djangos_own_middleware(anonymous: Api, settings: Any) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+
+    def djangos(request: HttpRequest) -> HttpResponse:
+        answer = HttpResponse("{}")
+        for layer in (SecurityMiddleware, XFrameOptionsMiddleware, CommonMiddleware):
+            answer = layer(lambda _, answer=answer: answer)(request)
+        return answer
+
+    for scheme in ("http", "https"):
+        request = RequestFactory().get("/", headers={"X-Forwarded-Proto": scheme, "Host": "localhost"})
+        wanted = {
+            name: value for name, value in djangos(request).items() if name not in ("Content-Type", "Content-Length")
+        }
+        assert ("Strict-Transport-Security" in wanted) == (scheme == "https")
+        answer = anonymous.get("/tags", headers={"X-Forwarded-Proto": scheme})
+        assert {name: value for name, value in answer.headers.items() if name in wanted} == wanted
+        assert int(answer.headers["Content-Length"]) > 0
 
 
 def test_only_listed_origins_may_call_and_never_with_credentials(seller: SignedIn, settings: Any) -> None:

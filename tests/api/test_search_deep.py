@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
 import pytest
 from django.db import connection
+from msgspec.json import decode
 
 from souk.accounts.models import User
 from souk.search.operations.finding import Wish, find_newest
+from souk.search.operations.statistics import copy_statistics
 from tests.conftest import empty_tables
 
 PRODUCTS, AT_ONCE = 36_000, 3_000
@@ -44,9 +46,15 @@ def long_catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
                 " SELECT id, seller_id, 0, true FROM catalog_product"
             )
             cursor.execute("ANALYZE search_product")
+        assert copy_statistics()
         yield
         empty_tables()
         connection.close()
+
+
+def places(shown: Sequence[bytes]) -> list[UUID]:
+    """The published_id of products as they are shown: here it is their id."""
+    return [UUID(decode(one)["id"]) for one in shown]
 
 
 def naive(words: str, before: UUID | None, limit: int) -> list[UUID]:
@@ -89,7 +97,7 @@ def test_the_first_pages_are_those_of_a_scan(words: str, django_db_blocker: Any)
         for _ in range(3):
             page = find_newest(wish=Wish(words=words), before=before, limit=20, budget="1 minute")
             expected = naive(words, before, 21)
-            assert [row[9] for row in page.rows] == expected[:20]
+            assert places(page.shown) == expected[:20]
             assert (page.following is None) == (len(expected) <= 20)
             before = page.following
             if before is None:
@@ -104,7 +112,7 @@ def test_a_budget_that_ends_gives_short_pages_that_miss_nothing(words: str, djan
         before, pages = None, 0
         while True:
             page = find_newest(wish=Wish(words=words), before=before, limit=100, budget="0")
-            met += [row[9] for row in page.rows]
+            met += places(page.shown)
             pages += 1
             before = page.following
             if before is None or len(met) >= 300:
@@ -121,4 +129,32 @@ def test_a_rare_price_of_a_common_word_is_one_look_into_the_index(django_db_bloc
     with django_db_blocker.unblock():
         wish = Wish(words="often", currency="EUR", least=298, most=306)
         page = find_newest(wish=wish, before=None, limit=20, budget="0")
-        assert ([row[6] for row in page.rows], page.following) == ([306, 303, 300], None)
+        assert ([one["price"]["amount"] for one in map(decode, page.shown)], page.following) == ([306, 303, 300], None)
+
+
+@pytest.mark.usefixtures("long_catalogue")
+def test_the_copied_statistics_tell_how_common_words_are(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT share_of($$'often'$$), share_of($$'often' & 'former'$$), share_of($$'ancient' & !'often'$$),"
+            " share_of($$'ancient' | 'often'$$), share_of($$'nowher'$$), steps_before(1700000000000),"
+            " steps_before(1700000000000 + 18000 * 600000::bigint) / steps_before(1900000000000)"
+        )
+        often, both, negated, either, unknown, before, middle = cursor.fetchone()
+        assert (round(often, 2), round(both, 2), round(either, 2)) == (0.33, 0.22, 0.34)
+        assert negated == pytest.approx(300 / 36_000, rel=0.2)
+        assert 0 < unknown < 0.001
+        assert (before, round(middle, 2)) == (None, 0.5)
+        assert not copy_statistics()
+
+
+@pytest.mark.usefixtures("long_catalogue")
+def test_without_statistics_everything_is_found_all_the_same(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("BEGIN; DELETE FROM search_share; DELETE FROM search_step; DELETE FROM search_copied")
+        try:
+            for words in ("ancient", "former", "often ancient"):
+                page = find_newest(wish=Wish(words=words), before=None, limit=20, budget="1 minute")
+                assert places(page.shown) == naive(words, None, 20)
+        finally:
+            cursor.execute("ROLLBACK")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+import msgspec
 from django.db import connection, transaction
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -112,13 +113,18 @@ def catalogue(made: Sequence[Item]) -> Iterator[list[Product]]:
         transaction.set_rollback(True)
 
 
+def ids_of(shown: Sequence[bytes]) -> list[UUID]:
+    """The ids of products as they are shown."""
+    return [UUID(msgspec.json.decode(one)["id"]) for one in shown]
+
+
 def found(wish: Wish, *, limit: int = 3) -> list[UUID]:
     """Every product that is found, page after page."""
     ids: list[UUID] = []
     before = None
     while True:
         page = find_newest(wish=wish, before=before, limit=limit)
-        ids += [row[0] for row in page.rows]
+        ids += ids_of(page.shown)
         if page.following is None:
             return ids
         before = page.following
@@ -199,7 +205,7 @@ def test_filters_find_what_a_naive_scan_finds(
         assert found(everything) == naive(made, products, lambda item: True)
         if word is not None:
             best, _ = find_best(wish=wish, after=None, limit=100)
-            assert sorted(row[0] for row in best.rows) == sorted(expected)
+            assert sorted(ids_of(best.shown)) == sorted(expected)
 
 
 @MANY
@@ -215,7 +221,7 @@ def test_paging_meets_every_lasting_product_once_while_others_come_and_go(
         before = None
         while True:
             page = find_newest(wish=wish, before=before, limit=2)
-            met += [row[0] for row in page.rows]
+            met += ids_of(page.shown)
             before = page.following
             if before is None:
                 break

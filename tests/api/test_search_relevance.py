@@ -13,6 +13,7 @@ from souk.catalog.models import Product
 from souk.commands import icecat
 from souk.commands.importing import import_file
 from souk.search.models import SearchProduct
+from souk.search.operations.statistics import copy_statistics
 from tests.callers import Api
 
 
@@ -31,6 +32,7 @@ def test_judged_questions_reach_the_agreed_relevance_on_the_whole_real_catalogue
     assert summary.created == SearchProduct.objects.count() == 19_406
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE search_product")  # as autovacuum does a minute later
+    assert copy_statistics()  # and the clock after it
     judged = read_judgements(real_data / "icecat" / "judgements_dev.csv.gz")
     known = dict(Product.objects.values_list("id", "external_id"))
     condensed, strict = measured(judged, found_by_souk(known))

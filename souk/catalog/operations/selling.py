@@ -129,15 +129,20 @@ def lock_own_product(*, product_id: UUID, seller: User) -> Product:
 
     Raises NotFound for what the seller cannot see, Forbidden for somebody else's.
     """
+    see_own_product(product_id=product_id, seller=seller)
+    locked: Product | None = Product.objects.select_for_update(no_key=True).filter(pk=product_id).first()
+    if locked is None:
+        raise NotFound
+    return locked
+
+
+def see_own_product(*, product_id: UUID, seller: User) -> None:
+    """Raises NotFound for what the seller cannot see, Forbidden for somebody else's product."""
     product: Product | None = Product.objects.visible_to(seller.pk).filter(pk=product_id).first()
     if product is None:
         raise NotFound
     if product.seller_id != seller.pk:
         raise Forbidden("This product is somebody else's.")
-    locked: Product | None = Product.objects.select_for_update(no_key=True).filter(pk=product_id).first()
-    if locked is None:
-        raise NotFound
-    return locked
 
 
 def _move(product: Product, event: str, actor: Actor, *, for_sale: bool) -> Product:

@@ -12,19 +12,16 @@ from math import isfinite
 from typing import Any
 from uuid import UUID
 
-from souk.kit.postgresql.prepared import prepared_rows, with_limit
+from souk.catalog.machine import ACTIVE
+from souk.catalog.operations.showing import LAST, product_json
+from souk.kit.postgresql.prepared import prepared_texts, with_limit
 
-Row = Sequence[Any]
 BUDGET = "25 ms"
 CANDIDATES = 500
-LISTED = """
-    p.id, p.seller_id, u.username, u.display_name, p.title, p.description, p.price_amount, p.price_currency,
-    p.images::text, p.published_id, p.created, p.updated, s.on_hand, s.reserved,
-    d.tag_names
-"""
+LISTED = product_json(tags="d.tag_names", states=(ACTIVE,))
 # Everything, newest first. The list that everybody sees first needs no function.
 NEWEST = f"""
-    SELECT {LISTED}
+    SELECT d.published_id, {LISTED}
       FROM (SELECT product_id, published_id, seller_id, tag_names FROM search_product
              WHERE published_id < %(before)s ORDER BY published_id DESC) d
       JOIN catalog_product p ON p.id = d.product_id
@@ -53,7 +50,7 @@ OF_FOLLOWED = f"""
                     ORDER BY published_id DESC LIMIT {{limit}}) s
          ORDER BY s.published_id DESC LIMIT {{limit}}
     )
-    SELECT {LISTED}
+    SELECT d.published_id, {LISTED}
       FROM d
       JOIN catalog_product p ON p.id = d.product_id
       JOIN accounts_user u ON u.id = d.seller_id
@@ -72,20 +69,20 @@ JOINED = """
      ORDER BY hit.place
 """
 FOUND = f"""
-    SELECT found.following, {LISTED}
+    SELECT found.following, CASE WHEN d.product_id IS NOT NULL THEN {LISTED} END
       FROM {ASKED} CROSS JOIN LATERAL
            find_newest(asked.query, %(before)s, %(limit)s, {FILTERS}, %(budget)s::interval) AS found
       {JOINED}
 """  # noqa: S608  # made of this module's constants
 BEST = f"""
-    SELECT found.following, {LISTED}, found.scores[hit.place]
+    SELECT found.following, CASE WHEN d.product_id IS NOT NULL THEN {LISTED} END, found.scores[hit.place]
       FROM {ASKED} CROSS JOIN LATERAL
            find_best(%(words)s, asked.query, asked.any_query, %(score)s::float8, %(before)s, %(limit)s, {FILTERS},
                      %(candidates)s, %(budget)s::interval) AS found
       {JOINED}
 """  # noqa: S608  # made of this module's constants
 NAMED = f"""
-    SELECT {LISTED}
+    SELECT d.published_id, {LISTED}
       FROM {ASKED} CROSS JOIN search_product d
       JOIN catalog_product p ON p.id = d.product_id
       JOIN accounts_user u ON u.id = d.seller_id AND u.is_active AND u.deleted IS NULL
@@ -100,7 +97,6 @@ NAMED = f"""
      ORDER BY d.published_id DESC
      LIMIT {{limit}}
 """  # noqa: S608  # made of this module's constants
-LAST = UUID(int=2**128 - 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -123,9 +119,9 @@ class Wish:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Rows of `LISTED`, and the published_id below which to go on (None: nothing is left)."""
+    """Products as JSON, and the published_id below which to go on (None: nothing is left)."""
 
-    rows: Sequence[Row]
+    shown: Sequence[bytes]
     following: UUID | None
 
 
@@ -148,46 +144,52 @@ class Place:
         return cls(float(score), UUID(published_id))
 
 
-def find_newest(*, wish: Wish, before: UUID | None, limit: int, budget: str = BUDGET) -> Found:
-    """The newest products that match, published before `before`.
+def find_newest(
+    *, wish: Wish, before: UUID | None, limit: int, caller_id: UUID | None = None, budget: str = BUDGET
+) -> Found:
+    """The newest products that match, published before `before`, as this caller may see them.
 
     At most `limit`; fewer, even none, with more to follow, when the budget of time ends first.
     """
-    parameters = _parameters(wish, before or LAST, limit)
+    parameters = _parameters(wish, before or LAST, limit, caller_id)
     if wish == Wish():
-        return _first(prepared_rows(with_limit(NEWEST, limit + 1), parameters), limit)
+        return _first(prepared_texts(with_limit(NEWEST, limit + 1), parameters), limit)
     if wish == Wish(seller=wish.seller):
-        return _first(prepared_rows(with_limit(OF_SELLER, limit + 1), parameters), limit)
+        return _first(prepared_texts(with_limit(OF_SELLER, limit + 1), parameters), limit)
     if wish.ids:
-        return _first(prepared_rows(with_limit(NAMED, limit + 1), parameters), limit)
-    return _found(prepared_rows(FOUND, {**parameters, "budget": budget}))
+        return _first(prepared_texts(with_limit(NAMED, limit + 1), parameters), limit)
+    return _found(prepared_texts(FOUND, {**parameters, "budget": budget}))
 
 
 def find_followed(*, follower_id: UUID, before: UUID | None, limit: int) -> Found:
     """The newest products of those whom the user follows, published before `before`."""
-    parameters = {"follower": follower_id, "before": before or LAST}
-    return _first(prepared_rows(with_limit(OF_FOLLOWED, limit + 1), parameters), limit)
+    parameters = {"follower": follower_id, "caller_id": follower_id, "before": before or LAST}
+    return _first(prepared_texts(with_limit(OF_FOLLOWED, limit + 1), parameters), limit)
 
 
-def find_best(*, wish: Wish, after: Place | None, limit: int, budget: str = BUDGET) -> tuple[Found, Place | None]:
+def find_best(
+    *, wish: Wish, after: Place | None, limit: int, caller_id: UUID | None = None, budget: str = BUDGET
+) -> tuple[Found, Place | None]:
     """The products that fit the words best, after a place, and the place of the last one when more follow.
 
     Rated are the newest 500 that have every word and, when they are fewer, the newest 500 that have one of them:
     the time does not depend on how common the words are. `wish.words` must be given.
     """
     parameters = {
-        **_parameters(wish, None if after is None else after.published_id, limit),
+        **_parameters(wish, None if after is None else after.published_id, limit, caller_id),
         "score": None if after is None else after.score,
         "candidates": CANDIDATES,
         "budget": budget,
     }
-    found = _found(prepared_rows(BEST, parameters))
+    rows = prepared_texts(BEST, parameters)
+    found = _found(rows)
     if found.following is None:
         return found, None
-    return found, Place(found.rows[-1][-1], found.following)
+    score = [score for _, shown, score in rows if shown is not None][-1]
+    return found, Place(float(score or b"0"), found.following)
 
 
-def _parameters(wish: Wish, before: UUID | None, limit: int) -> dict[str, Any]:
+def _parameters(wish: Wish, before: UUID | None, limit: int, caller_id: UUID | None) -> dict[str, Any]:
     return {
         "words": wish.words,
         "tags": list(wish.tags),
@@ -199,14 +201,19 @@ def _parameters(wish: Wish, before: UUID | None, limit: int) -> dict[str, Any]:
         "ids": list(wish.ids),
         "before": before,
         "limit": limit,
+        "caller_id": caller_id,
     }
 
 
-def _first(rows: Sequence[Row], limit: int) -> Found:
+def _first(rows: Sequence[Sequence[bytes | None]], limit: int) -> Found:
     """A page of rows that were read with one more than `limit`."""
-    return Found(rows[:limit], rows[limit - 1][9] if len(rows) > limit else None)
+    shown = [one or b"" for _, one in rows[:limit]]
+    return Found(shown, _id(rows[limit - 1][0]) if len(rows) > limit else None)
 
 
-def _found(rows: Sequence[Row]) -> Found:
-    following = rows[0][0] if rows else None
-    return Found([row[1:] for row in rows if row[1] is not None], following)
+def _found(rows: Sequence[Sequence[bytes | None]]) -> Found:
+    return Found([row[1] for row in rows if row[1] is not None], _id(rows[0][0]) if rows else None)
+
+
+def _id(text: bytes | None) -> UUID | None:
+    return None if text is None else UUID(text.decode())
