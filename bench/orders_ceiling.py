@@ -14,7 +14,7 @@ CEILING = """
 CREATE TABLE IF NOT EXISTS bench_product (n integer PRIMARY KEY, id uuid NOT NULL);
 CREATE TABLE IF NOT EXISTS bench_caller (n integer PRIMARY KEY, id uuid NOT NULL, checksum text NOT NULL);
 CREATE OR REPLACE FUNCTION bench_place(p_caller integer, p_first integer, p_second integer) RETURNS void
-LANGUAGE plpgsql VOLATILE AS $$
+LANGUAGE plpgsql VOLATILE SET plan_cache_mode = force_generic_plan AS $$
 DECLARE
     buyer uuid;
     wanted uuid[];
@@ -26,10 +26,9 @@ BEGIN
       JOIN accounts_user u ON u.id = t.user_id
      WHERE c.n = p_caller AND t.expires > clock_timestamp() AND t.created >= u.token_epoch AND u.is_active
        AND u.deleted IS NULL;
-    PERFORM pg_try_advisory_xact_lock(hashtextextended(buyer || ' ' || made, 20));
-    PERFORM 1 FROM kit_idempotentanswer WHERE user_id = buyer AND key = made::text;
+    PERFORM 1 FROM take_idempotency_key(buyer, made::text);
     SELECT array_agg(id) INTO wanted FROM bench_product WHERE n IN (p_first, p_second);
-    SELECT max(o.moment) + interval '300 seconds' INTO due FROM offers_to(buyer, wanted, 1000000) o;
+    SELECT max(o.moment) + interval '300 seconds' INTO due FROM offers_to(buyer, wanted, 50) o;
     INSERT INTO orders_order (id, created, updated, last_sequence, state, currency, total, expires_at, buyer_id)
     VALUES (made, now(), now(), 1, 'PENDING_CONFIRMATION', 'EUR', 3998, due, buyer);
     INSERT INTO orders_orderline (id, created, updated, order_id, number, product_id, seller_id, seller_username,

@@ -14,6 +14,7 @@ from django.db import connection
 from souk.eventlog.models import LivingSubject, Subject
 from souk.kit.context import current_traceparent
 from souk.kit.machine import IllegalTransition, next_state, sources_of, transitions_of
+from souk.kit.postgresql.prepared import prepared_rows
 
 NUMBER_EVENTS_AT_ONCE = 2000
 # Table, columns and the audience's expression are the model's and the caller's own, never outside text.
@@ -44,20 +45,21 @@ STATE_REACHED = "jsonb_build_object('state', %(target)s::text)"
 CHANGE_ONE = """
 WITH changed AS (
     UPDATE {table}
-       SET state = %(target)s, updated = %(souk_at)s, last_sequence = last_sequence + %(souk_told)s{setters}
-     WHERE id = %(souk_id)s AND state = %(source)s
+       SET state = %(target)s::text, updated = %(souk_at)s::timestamptz,
+           last_sequence = last_sequence + %(souk_told)s::int{setters}
+     WHERE id = %(souk_id)s::uuid AND state = %(source)s::text
     RETURNING last_sequence
 ), history AS (
     INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor, at)
-    SELECT %(souk_type)s, %(souk_id)s,
-           1 + (SELECT coalesce(max(sequence), 0) FROM eventlog_transition WHERE subject_id = %(souk_id)s),
-           %(source)s, %(target)s, %(souk_event)s, %(souk_actor)s, %(souk_at)s
+    SELECT %(souk_type)s::text, %(souk_id)s::uuid,
+           1 + (SELECT coalesce(max(sequence), 0) FROM eventlog_transition WHERE subject_id = %(souk_id)s::uuid),
+           %(source)s::text, %(target)s::text, %(souk_event)s::text, %(souk_actor)s::text, %(souk_at)s::timestamptz
       FROM changed
 ), told AS (
     INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
-    SELECT %(souk_event_type)s, %(souk_type)s, %(souk_id)s, last_sequence, %(souk_data)s::jsonb, %(souk_actor)s,
-           %(souk_trace)s, %(souk_audience)s::uuid[]
-      FROM changed WHERE %(souk_told)s = 1
+    SELECT %(souk_event_type)s::text, %(souk_type)s::text, %(souk_id)s::uuid, last_sequence, %(souk_data)s::jsonb,
+           %(souk_actor)s::text, %(souk_trace)s::text, %(souk_audience)s::uuid[]
+      FROM changed WHERE %(souk_told)s::int = 1
 )
 SELECT last_sequence FROM changed
 """
@@ -66,12 +68,13 @@ WITH begun AS (
     INSERT INTO {table} ({columns}) VALUES ({values})
 ), history AS (
     INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor, at)
-    VALUES (%(souk_type)s, %(souk_id)s, 1, NULL, %(target)s, %(souk_event)s, %(souk_actor)s, %(souk_at)s)
+    VALUES (%(souk_type)s::text, %(souk_id)s::uuid, 1, NULL, %(target)s::text, %(souk_event)s::text,
+            %(souk_actor)s::text, %(souk_at)s::timestamptz)
 )
 INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
-SELECT %(souk_event_type)s, %(souk_type)s, %(souk_id)s, 1, %(souk_data)s::jsonb, %(souk_actor)s, %(souk_trace)s,
-       %(souk_audience)s::uuid[]
- WHERE %(souk_told)s = 1
+SELECT %(souk_event_type)s::text, %(souk_type)s::text, %(souk_id)s::uuid, 1, %(souk_data)s::jsonb,
+       %(souk_actor)s::text, %(souk_trace)s::text, %(souk_audience)s::uuid[]
+ WHERE %(souk_told)s::int = 1
 """
 
 
@@ -105,10 +108,8 @@ def database_now() -> datetime:
     Asked for in a statement of its own after a lock was taken: a moment read together with the lock may be older than
     the wait for it.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT clock_timestamp()")
-        (now,) = cursor.fetchone()
-        return cast("datetime", now)
+    ((now,),) = prepared_rows("SELECT clock_timestamp()", {})
+    return cast("datetime", now)
 
 
 def record(
@@ -174,12 +175,10 @@ def change_state(
         table=row._meta.db_table, setters="".join(f", {column} = %({column})s" for column in setters)
     )
     written = {**setters, **_history(row, event, actor, at), **_event(event_type, data, audience)}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {**written, "source": source, "target": target})
-        changed = cursor.fetchone()
-    if changed is None:
+    changed = prepared_rows(sql, {**written, "source": source, "target": target})
+    if not changed:
         raise IllegalTransition(f"{event} is not possible: the state is no longer {source}.")
-    for name, value in {**values, "state": target, "updated": at, "last_sequence": changed[0]}.items():
+    for name, value in {**values, "state": target, "updated": at, "last_sequence": changed[0][0]}.items():
         setattr(row, name, value)
 
 
@@ -205,8 +204,7 @@ def begin_life(
         values=", ".join(f"%({column})s" for column in columns),
     )
     written = {**columns, **_history(row, event, actor, at), **_event(event_type, data, audience)}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, {**written, "target": row.state})
+    prepared_rows(sql, {**written, "target": row.state})
     row._state.adding = False
 
 

@@ -72,11 +72,12 @@ class Door(APIView):
         """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
         body_of(request)  # before the transaction, which a slow client would otherwise keep open
         if request.method == "POST" and self.idempotent and request.user:
-            handler = under_key(user_id=cast("UUID", request.user.pk), request=request, handler=handler)
+            answered = under_key(user_id=cast("UUID", request.user.pk), request=request, handler=handler)
+        else:
+            answered = transaction.atomic(durable=True)(handler)
         for pause in (0.01, 0.04, 0.1, None):
             try:
-                with transaction.atomic(durable=True):
-                    return handler()
+                return answered()
             except OperationalError as error:
                 if pause is None or sqlstate_of(error) not in (DEADLOCK, SERIALIZATION_FAILURE):
                     raise

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Self
+from functools import cache
+from typing import Any, ClassVar, Self, TypeVar
 from uuid import UUID
 
 from django.db import models
 from django.utils import timezone
 from uuid_utils.compat import uuid7
+
+from souk.kit.postgresql.prepared import prepared_rows
+
+Row = TypeVar("Row", bound=models.Model)
 
 
 def new_id() -> UUID:
@@ -24,6 +30,35 @@ def moment_of(made: UUID) -> datetime:
 def floor_of(moment: datetime) -> UUID:
     """The least UUIDv7 that can be made at this moment or later."""
     return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def row_of(model: type[Row], **columns: Any) -> Row:
+    """A row of the model with these columns, which must be all of them.
+
+    As Django makes the rows that it reads: its own constructor looks for defaults, and takes three times as long.
+    """
+    names = columns_of(model)
+    return model.from_db("default", names, [columns[name] for name in names])
+
+
+def read_rows(model: type[Row], ending: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """Rows of a model by the ending of a SELECT, for hot paths: the ORM takes longer to write such a statement than
+    PostgreSQL to answer it.
+    """
+    statement = f"SELECT {', '.join(columns_of(model))} FROM {model._meta.db_table} {ending}"  # noqa: S608  # the code's own words
+    return rows_of(model, prepared_rows(statement, parameters))
+
+
+def rows_of(model: type[Row], rows: Sequence[Sequence[Any]]) -> list[Row]:
+    """Rows of a model from those of a statement that gives all of its columns, in their order."""
+    names = columns_of(model)
+    return [model.from_db("default", names, row) for row in rows]
+
+
+@cache
+def columns_of(model: type[models.Model]) -> tuple[str, ...]:
+    """The columns of the model, in the order in which `from_db` takes them."""
+    return tuple(field.attname for field in model._meta.concrete_fields)
 
 
 class HardDeleteRefused(Exception):

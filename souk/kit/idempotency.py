@@ -10,17 +10,22 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
-from django.db.backends.utils import CursorWrapper
+from django.db import transaction
 from django.http import HttpResponse
 from rest_framework.request import Request
 
 from souk.kit.parsing import body_of
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import MalformedRequest, Refused, rendered
 
 KEY = re.compile(r'"(?P<quoted>[\x20-\x21\x23-\x7e]{1,255})"|(?P<bare>[\x20-\x21\x23-\x7e]{1,255})')
 TOLD_BEFORE_400 = frozenset({401, 403, 404, 415})
 KEPT_HEADERS = ("Content-Type", "Location", "ETag")
+TAKE = "SELECT is_mine, fingerprint, status, headers, body FROM take_idempotency_key(%(user)s::uuid, %(key)s::text)"
+KEEP = """
+    INSERT INTO kit_idempotentanswer (user_id, key, fingerprint, status, headers, body)
+    VALUES (%(user)s, %(key)s, %(fingerprint)s, %(status)s, %(headers)s::jsonb, %(body)s)
+"""
 
 
 class SaidOnce(HttpResponse):
@@ -46,7 +51,7 @@ class IdempotencyKeyReused(Refused):
 
 def key_of(request: Request) -> str | None:
     """The Idempotency-Key, bare or quoted, without its quotes. Raises MalformedRequest."""
-    header = request.headers.get("Idempotency-Key")
+    header = request._request.META.get("HTTP_IDEMPOTENCY_KEY")
     if header is None:
         return None
     found = KEY.fullmatch(header)
@@ -56,7 +61,7 @@ def key_of(request: Request) -> str | None:
 
 
 def under_key(*, user_id: UUID, request: Request, handler: Callable[[], HttpResponse]) -> Callable[[], HttpResponse]:
-    """The handler, held to the request's Idempotency-Key if it has one.
+    """The handler in one transaction, held to the request's Idempotency-Key if it has one.
 
     A key that is none is told like any other fault of the request (400): after 401, 403, 404 and 415. To know whether
     one of those is due the handler runs, and all that it did is rolled back.
@@ -64,9 +69,9 @@ def under_key(*, user_id: UUID, request: Request, handler: Callable[[], HttpResp
     try:
         key = key_of(request)
     except MalformedRequest as malformed:
-        return partial(_refuse, malformed, handler)
+        return transaction.atomic(durable=True)(partial(_refuse, malformed, handler))
     if key is None:
-        return handler
+        return transaction.atomic(durable=True)(handler)
     return partial(answer_once, user_id=user_id, key=key, request=request, handler=handler)
 
 
@@ -80,7 +85,7 @@ def _refuse(malformed: MalformedRequest, handler: Callable[[], HttpResponse]) ->
 
 
 def answer_once(*, user_id: UUID, key: str, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
-    """The handler's answer, or the one given before under this key. Must run inside the request's transaction.
+    """The handler's answer, or the one given before under this key. Runs its own transaction.
 
     A refusal of the kind "not in this state of the world" (409) is an answer too and is kept; what the request itself
     got wrong (400, 401, 403, 404, 412, 415, 429) is raised, and leaves nothing behind.
@@ -89,46 +94,59 @@ def answer_once(*, user_id: UUID, key: str, request: Request, handler: Callable[
     media = (request.META.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower() if body else ""
     asked = [request.method or "", request.get_full_path(), media]
     fingerprint = hashlib.sha256(b"\0".join([*(one.encode() for one in asked), body])).digest()
-    with connection.cursor() as cursor:
-        if (given := _given_before(cursor, user_id, key)) is not None:
+    try:
+        return _answer_unless_given(user_id, key, fingerprint, handler)
+    except IdempotencyInProgress:
+        raise
+    except Refused as refused:
+        if refused.status != 409:
+            raise
+        answer = rendered(refused)
+    # What the handler had done went with its transaction: the refusal is kept in one of its own. A savepoint would cost
+    # every order that is not refused two round trips. Whoever came between has an answer by now, and it stands.
+    return _answer_unless_given(user_id, key, fingerprint, lambda: answer)
+
+
+def _answer_unless_given(
+    user_id: UUID, key: str, fingerprint: bytes, handler: Callable[[], HttpResponse]
+) -> HttpResponse:
+    """One transaction: take the key, look up what was answered under it, else answer and keep that."""
+    with transaction.atomic(durable=True):
+        if (given := _given_before(user_id, key)) is not None:
             return _replay(given, fingerprint)
-        try:
-            with transaction.atomic():
-                answer = handler()
-        except Refused as refused:
-            if refused.status != 409:
-                raise
-            answer = rendered(refused)
+        answer = handler()
         if answer.status_code == 409 or 200 <= answer.status_code < 300:
-            _keep(cursor, user_id, key, fingerprint, answer)
+            _keep(user_id, key, fingerprint, answer)
         return answer
 
 
-def _given_before(cursor: CursorWrapper, user_id: UUID, key: str) -> tuple[Any, ...] | None:
-    # Two statements: the second one sees what the holder of the lock committed just before it let go.
-    cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 20))", [f"{user_id} {key}"])
-    if cursor.fetchone() != (True,):
+def _given_before(user_id: UUID, key: str) -> tuple[Any, ...] | None:
+    rows = prepared_rows(TAKE, {"user": user_id, "key": key})
+    if not rows:
+        return None
+    is_mine, *given = rows[0]
+    if not is_mine:
         raise IdempotencyInProgress
-    cursor.execute(
-        "SELECT fingerprint, status, headers, body FROM kit_idempotentanswer WHERE user_id = %s AND key = %s",
-        [user_id, key],
-    )
-    row: tuple[Any, ...] | None = cursor.fetchone()
-    return row
+    return tuple(given)
 
 
 def _replay(given: tuple[Any, ...], fingerprint: bytes) -> HttpResponse:
     kept, status, headers, body = given
-    if bytes(kept) != fingerprint:
+    if kept != fingerprint:
         raise IdempotencyKeyReused
-    return HttpResponse(bytes(body), status=status, headers={**json.loads(headers), "Idempotent-Replayed": "true"})
+    return HttpResponse(body, status=status, headers={**json.loads(headers), "Idempotent-Replayed": "true"})
 
 
-def _keep(cursor: CursorWrapper, user_id: UUID, key: str, fingerprint: bytes, answer: HttpResponse) -> None:
+def _keep(user_id: UUID, key: str, fingerprint: bytes, answer: HttpResponse) -> None:
     headers = {name: answer[name] for name in KEPT_HEADERS if name in answer}
-    kept = answer.kept if isinstance(answer, SaidOnce) else answer.content
-    cursor.execute(
-        "INSERT INTO kit_idempotentanswer (user_id, key, fingerprint, status, headers, body)"
-        " VALUES (%s, %s, %s, %s, %s::jsonb, %s)",
-        [user_id, key, fingerprint, answer.status_code, json.dumps(headers), kept],
+    prepared_rows(
+        KEEP,
+        {
+            "user": user_id,
+            "key": key,
+            "fingerprint": fingerprint,
+            "status": answer.status_code,
+            "headers": json.dumps(headers),
+            "body": answer.kept if isinstance(answer, SaidOnce) else answer.content,
+        },
     )

@@ -11,6 +11,8 @@ METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 requests = Counter("souk_http_requests", "Requests answered.", ["method", "route", "status"])
 request_seconds = Histogram("souk_http_request_seconds", "Time to answer a request.", ["method", "route"])
+# Told by the operations of orders once their transaction is committed, by the event of the order's machine.
+order_transitions = Counter("souk_order_transitions", "Changes of orders' states.", ["event"])
 
 
 def count(method: str, route: str, status: int, seconds: float) -> None:

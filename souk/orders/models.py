@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any, ClassVar, Self, TypeVar
+from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from django.db import models
@@ -13,22 +13,10 @@ from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 from souk.accounts.models import User
 from souk.catalog.models import Product
 from souk.eventlog.models import LivingSubject
-from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows
+from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows, read_rows
 from souk.kit.machine import state_constraint
-from souk.kit.postgresql.prepared import prepared_rows
 from souk.orders.machine import PENDING, OrderMachine
 from souk.payments.models import Payment
-
-Row = TypeVar("Row", bound=models.Model)
-
-
-def read_rows(model: type[Row], ending: str, parameters: Mapping[str, Any]) -> list[Row]:
-    """Rows of a model by the ending of a SELECT, for the hot path: the ORM takes longer to write such a statement than
-    PostgreSQL to answer it.
-    """
-    names = [field.attname for field in model._meta.concrete_fields]
-    statement = f"SELECT {', '.join(names)} FROM {model._meta.db_table} {ending}"  # noqa: S608  # the code's own words
-    return [model.from_db("default", names, row) for row in prepared_rows(statement, parameters)]
 
 
 class OrderQuerySet(EntityQuerySet):
@@ -76,8 +64,12 @@ class Order(LivingSubject):
     @cached_property
     def payment(self) -> Payment | None:
         """The last attempt to be paid. Who has read or made it already sets it here."""
-        found: Payment | None = Payment.objects.filter(reference=self.pk).order_by("-attempt").first()
-        return found
+        found = read_rows(
+            Payment,
+            "WHERE reference = %(id)s AND deleted IS NULL ORDER BY attempt DESC LIMIT 1",
+            {"id": self.pk},
+        )
+        return found[0] if found else None
 
     @property
     def audience(self) -> list[UUID]:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
 from souk.eventlog.models import ClockTimestamp
 from souk.eventlog.operations import SYSTEM, Actor, begin_life, change_state, change_state_of_many, database_now
+from souk.kit.entity import columns_of, new_id, read_rows, row_of, rows_of
 from souk.kit.machine import initial_state
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import ValidationFailed
@@ -24,6 +25,18 @@ LEASE_TIME = timedelta(seconds=15)
 PATIENCE = timedelta(seconds=60)
 UNREACHABLE = "provider_unreachable"
 REFUND_PAUSE = timedelta(seconds=10)
+# The columns of a payment that nobody has been asked for yet.
+NOTHING_YET = {
+    "deleted": None,
+    "last_sequence": 0,
+    "state": initial_state(Payment.machine),
+    "charge_id": None,
+    "decline_code": None,
+    "tries": 0,
+    "lease_until": None,
+    "next_try_at": None,
+    "refund_due_at": None,
+}
 LEASE = """
 WITH due AS (
     SELECT id FROM payments_payment
@@ -42,9 +55,7 @@ CAPTURE_TOLD = """
 jsonb_build_object('reference', changed.reference, 'attempt', changed.attempt, 'amount', changed.amount,
                    'currency', changed.currency, 'charge_id', changed.charge_id)
 """
-NEXT_ATTEMPT = """
-    SELECT coalesce(max(attempt), 0) + 1, clock_timestamp() FROM payments_payment WHERE reference = %s
-"""
+NEXT_ATTEMPT = "SELECT coalesce(max(attempt), 0) + 1 FROM payments_payment WHERE reference = %(reference)s::uuid"
 
 
 class UnknownPaymentToken(ValidationFailed):
@@ -63,20 +74,20 @@ def require_known_token(token: str) -> None:
 
 @transaction.atomic(savepoint=False)
 def request_payment(
-    *, reference: UUID, payer_id: UUID, amount: int, currency: str, token: str, actor: Actor
+    *, reference: UUID, payer_id: UUID, amount: int, currency: str, token: str, actor: Actor, at: datetime
 ) -> Payment:
-    """Ask the payer for `amount` minor units for an opaque `reference`, whose row the caller has locked.
+    """Ask the payer for `amount` minor units for an opaque `reference`, whose row the caller has locked before `at`.
 
     The provider hears of it through the log. Raises UnknownPaymentToken.
     """
     require_known_token(token)
-    with connection.cursor() as cursor:
-        cursor.execute(NEXT_ATTEMPT, [reference])
-        attempt, now = cursor.fetchone()
-    payment = Payment(
-        created=now,
-        updated=now,
-        state=initial_state(Payment.machine),
+    ((attempt,),) = prepared_rows(NEXT_ATTEMPT, {"reference": reference})
+    payment = row_of(
+        Payment,
+        **NOTHING_YET,
+        id=new_id(),
+        created=at,
+        updated=at,
         reference=reference,
         attempt=attempt,
         payer_id=payer_id,
@@ -88,7 +99,7 @@ def request_payment(
         payment,
         "request",
         actor=actor,
-        at=now,
+        at=at,
         event_type="payment.requested",
         data=_told(payment),
         audience=[payer_id],
@@ -96,7 +107,6 @@ def request_payment(
     return payment
 
 
-@transaction.atomic
 def lease_payment(*, payment_id: UUID) -> Payment | None:
     """Take the payment for one question to the provider, or None when there is nothing to ask (now, or any more).
 
@@ -107,13 +117,10 @@ def lease_payment(*, payment_id: UUID) -> Payment | None:
 
 def lease_payments(*, payment_ids: Sequence[UUID]) -> list[Payment]:
     """The same for many, in the caller's transaction: those of them that there is something to ask for."""
-    names = [field.attname for field in Payment._meta.concrete_fields]
+    columns = ", ".join(f"p.{name}" for name in columns_of(Payment))
     # Nothing is waited for, so the clock may be read in the statement that locks.
-    rows = prepared_rows(
-        LEASE.format(columns=", ".join(f"p.{name}" for name in names)),
-        {"ids": list(payment_ids), "state": REQUESTED, "lease": LEASE_TIME},
-    )
-    return [Payment.from_db("default", names, row) for row in rows]
+    asked = {"ids": list(payment_ids), "state": REQUESTED, "lease": LEASE_TIME}
+    return rows_of(Payment, prepared_rows(LEASE.format(columns=columns), asked))
 
 
 def unprovided_payments(*, payment_ids: Sequence[UUID]) -> set[UUID]:
@@ -229,12 +236,6 @@ def due_payments(*, limit: int = 50) -> list[UUID]:
     return list(rows.values_list("id", flat=True)[:limit])
 
 
-def latest_payment(*, reference: UUID) -> Payment | None:
-    """The last attempt to be paid for this."""
-    payment: Payment | None = Payment.objects.filter(reference=reference).order_by("-attempt").first()
-    return payment
-
-
 def latest_payments(*, references: Iterable[UUID]) -> dict[UUID, Payment]:
     """The last attempt to be paid for each of these, where there is one."""
     rows = Payment.objects.filter(reference__in=list(references)).order_by("reference", "-attempt")
@@ -242,7 +243,7 @@ def latest_payments(*, references: Iterable[UUID]) -> dict[UUID, Payment]:
 
 
 def _locked(payment_id: UUID) -> Payment:
-    payment: Payment = Payment.objects.select_for_update(no_key=True).get(pk=payment_id)
+    (payment,) = read_rows(Payment, "WHERE id = %(id)s AND deleted IS NULL FOR NO KEY UPDATE", {"id": payment_id})
     return payment
 
 

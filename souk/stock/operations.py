@@ -1,14 +1,16 @@
-"""Taking, keeping and giving back stock. Every verb is one call of one SQL function, and so one round trip.
+"""Keeping and giving back stock. Every verb is one call of one SQL function, and so one round trip.
+
+Taking it is `reserve_stock`, a function of this room's migrations that others call where they write what holds it.
 
 Lock order everywhere: product -> order -> stock (by id) -> hold (by product, order).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from uuid import UUID
 
 from django.db import connection
@@ -16,10 +18,9 @@ from django.db import connection
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
 
-RESERVE = """
-    SELECT product_id, requested, available, for_sale
-      FROM reserve_stock(%(order)s, %(ids)s::uuid[], %(quantities)s::integer[], %(until)s::timestamptz)
-"""
+KEEP = "SELECT keep_holds(%(order)s::uuid), clock_timestamp()"
+LIMIT = "SELECT limit_holds(%(order)s::uuid, %(until)s::timestamptz)"
+SETTLE = "SELECT settle_holds(%(orders)s::uuid[], %(kind)s::text), clock_timestamp()"
 Reason = Literal["received", "damaged", "counted", "returned"]
 
 
@@ -44,41 +45,35 @@ def open_stock(*, product_id: UUID, owner_id: UUID, on_hand: int, for_sale: bool
     _call("SELECT open_stock(%s, %s, %s, %s, %s)", [product_id, owner_id, on_hand, for_sale, actor])
 
 
-def reserve_stock(*, order_id: UUID, wanted: Sequence[tuple[UUID, int]], until: datetime) -> list[ShortLine]:
-    """Hold (product, quantity) pairs, each product once, for an order until a moment.
+def keep_holds(*, order_id: UUID) -> tuple[int, datetime]:
+    """Keep the order's holds that are not due for good; how many, and the database's moment after that.
 
-    Holds of these products that are due are released first, whoever should have done so. Returns the lines that are
-    short; if there are any, nothing is held and the caller must roll back. Last statement before the commit: the stock
-    rows stay locked until then.
+    The caller has locked the order in an earlier statement, and may judge its deadline by this moment.
     """
-    ids, quantities = [product for product, _ in wanted], [quantity for _, quantity in wanted]
-    rows = prepared_rows(RESERVE, {"order": order_id, "ids": ids, "quantities": quantities, "until": until})
-    return [ShortLine(*row) for row in rows]
-
-
-def keep_holds(*, order_id: UUID) -> int:
-    """Keep the order's holds that are not due for good; returns how many. The caller has locked the order."""
-    return int(_call("SELECT keep_holds(%s)", [order_id]))
+    ((kept, now),) = prepared_rows(KEEP, {"order": order_id})
+    return int(kept), now
 
 
 def limit_holds(*, order_id: UUID, until: datetime) -> None:
     """Give the order's holds their deadline back. The caller has locked the order."""
-    _call("SELECT limit_holds(%s, %s)", [order_id, until])
+    prepared_rows(LIMIT, {"order": order_id, "until": until})
 
 
-def release_stock(*, order_ids: Iterable[UUID]) -> None:
-    """Give back what the orders still hold. The caller has locked the orders."""
-    _call("SELECT settle_holds(%s::uuid[], 'release')", [list(order_ids)])
+def release_stock(*, order_ids: Iterable[UUID]) -> datetime:
+    """Give back what the orders still hold; returns the database's moment after that. The caller has locked them."""
+    ((_, now),) = prepared_rows(SETTLE, {"orders": list(order_ids), "kind": "release"})
+    return cast("datetime", now)
 
 
-def sell_stock(*, order_id: UUID) -> int:
-    """Let what the order holds leave the house; returns how many products did. The caller has locked the order."""
+def sell_stock(*, order_id: UUID) -> datetime:
+    """Let what the order holds leave the house; returns the database's moment after that. The caller has locked it."""
     return sell_stock_of(order_ids=[order_id])
 
 
-def sell_stock_of(*, order_ids: Iterable[UUID]) -> int:
+def sell_stock_of(*, order_ids: Iterable[UUID]) -> datetime:
     """The same for many orders at once. The caller has locked the orders."""
-    return int(_call("SELECT settle_holds(%s::uuid[], 'sale')", [list(order_ids)]))
+    ((_, now),) = prepared_rows(SETTLE, {"orders": list(order_ids), "kind": "sale"})
+    return cast("datetime", now)
 
 
 def lock_stock(*, product_id: UUID) -> None:

@@ -88,7 +88,7 @@ def test_the_sql_functions_are_volatile_and_lock_in_the_order_of_ids(clean_datab
         bodies
     )
     for name in ("reserve_stock", "keep_holds", "limit_holds", "settle_holds"):
-        locks = re.findall(r"PERFORM 1 FROM (.*?) FOR NO KEY UPDATE", bodies[name], re.DOTALL)
+        locks = re.findall(r"(?:PERFORM 1|SELECT \*) FROM (.*?) FOR NO KEY UPDATE", bodies[name], re.DOTALL)
         assert locks
         assert all("ORDER BY" in lock for lock in locks), name
 

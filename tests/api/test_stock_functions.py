@@ -17,12 +17,12 @@ from souk.stock.operations import (
     limit_holds,
     move_stock,
     release_stock,
-    reserve_stock,
     sell_stock,
     set_for_sale,
 )
 from tests.books import checksums, events_of, movements_of, rows_of, run, stock_of
 from tests.callers import SignedIn
+from tests.holding import reserve_stock
 
 FAR = datetime(2100, 1, 1, tzinfo=UTC)
 PAST = datetime(2000, 1, 1, tzinfo=UTC)
@@ -146,12 +146,12 @@ def test_kept_holds_have_no_end_until_they_are_limited_again(
 ) -> None:
     order = uuid4()
     reserve(order, (mug, 2), (lamp, 1))
-    assert keep_holds(order_id=order) == 2
+    assert keep_holds(order_id=order)[0] == 2
     assert {year for _, _, year in held(order)} == {"Infinity"}
     assert reserve(uuid4(), (lamp, 1)) == [ShortLine(UUID(lamp["id"]), 1, 0, True)]
     limit_holds(order_id=order, until=FAR)
     assert {year for _, _, year in held(order)} == {"2100"}
-    assert keep_holds(order_id=uuid4()) == 0
+    assert keep_holds(order_id=uuid4())[0] == 0
     settled(order)
 
 
@@ -159,7 +159,7 @@ def test_a_due_hold_is_not_kept(mug: dict[str, Any], lamp: dict[str, Any], settl
     order = uuid4()
     reserve(order, (mug, 2), (lamp, 1))
     run("UPDATE stock_hold SET until = %s WHERE product_id = %s", PAST, lamp["id"])
-    assert keep_holds(order_id=order) == 1
+    assert keep_holds(order_id=order)[0] == 1
     settled(order)
 
 
@@ -167,9 +167,9 @@ def test_sold_units_leave_the_house(mug: dict[str, Any], lamp: dict[str, Any], s
     order, other = uuid4(), uuid4()
     reserve(order, (mug, 2), (lamp, 1))
     reserve(other, (mug, 3))
-    assert sell_stock(order_id=order) == 2
+    sell_stock(order_id=order)
     assert (stock_of(mug), stock_of(lamp)) == ((8, 3), (0, 0))
-    assert sell_stock(order_id=order) == 0
+    sell_stock(order_id=order)
     assert movements_of(lamp) == [("received", 1, 0), ("hold", 0, 1), ("sale", -1, -1)]
     settled(other)
     assert stock_of(mug) == (8, 0)

@@ -9,22 +9,24 @@ from django.db import connection
 
 from tests.books import run, value_of
 
-LOCK_STOCK = "PERFORM 1 FROM stock_stock s WHERE s.product_id = ANY (p_ids) ORDER BY s.product_id FOR NO KEY UPDATE;"
+LOCK_STOCK = " ORDER BY product_id FOR NO KEY UPDATE) AS s;"
+JUDGE = "    SELECT count(*) = cardinality(p_ids)"
 LOCK_AS_THEY_COME = """
     FOR place IN 1..cardinality(p_ids) LOOP
         PERFORM 1 FROM stock_stock s WHERE s.product_id = p_ids[place] FOR NO KEY UPDATE;
-    END LOOP;"""
+    END LOOP;
+"""
 SHADOWS = "ALTER DATABASE {name} SET search_path = public, pg_catalog"
 
 
 def no_lock() -> None:
     """The stock rows are read and judged without being locked."""
-    _rewrite(LOCK_STOCK, "")
+    _rewrite(LOCK_STOCK, ") AS s;")
 
 
 def no_order() -> None:
     """The stock rows are locked as the lines come, not by id."""
-    _rewrite(LOCK_STOCK, LOCK_AS_THEY_COME)
+    _rewrite(JUDGE, LOCK_AS_THEY_COME + JUDGE)
 
 
 def stale_clock() -> None:

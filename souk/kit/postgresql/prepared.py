@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connection
+from django.db import DEFAULT_DB_ALIAS, connections
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
 
 if TYPE_CHECKING:
+    from psycopg.abc import Transformer as Adapting
     from psycopg.pq.abc import PGconn, PGresult
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
@@ -27,6 +28,7 @@ PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 MOST = 200
 # The server forgot a statement (DISCARD ALL, a pooler), or its tables have other columns now: prepare it anew.
 FORGOTTEN = ("26000", "0A000")
+DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 _Key = tuple[bytes, tuple[int, ...] | None]
 _known: WeakKeyDictionary[psycopg.Connection[Any], dict[_Key, bytes]] = WeakKeyDictionary()
@@ -62,21 +64,24 @@ def prepared_texts(statement: str, parameters: Mapping[str, Any]) -> list[tuple[
     return [tuple([value(row, column) for column in columns]) for row in range(result.ntuples)]
 
 
-def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tuple[PGresult, Transformer]:
+def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tuple[PGresult, Adapting]:
     text, names = _positional(statement)
-    connection.ensure_connection()
-    with connection.wrap_database_errors:
-        line = connection.connection
-        transformer = Transformer(line)
+    wrapper = connections[DEFAULT_DB_ALIAS]  # once: `connection` would look it up for every attribute
+    wrapper.ensure_connection()
+    with wrapper.wrap_database_errors:
+        line = wrapper.connection
+        transformer: Adapting = Transformer(line)
         values = transformer.dump_sequence([parameters[name] for name in names], [PyFormat.AUTO] * len(names))
         key = (text, transformer.types)
         known = _known.get(line)
         if known is None:
             known = _known[line] = {}
         for tries in (1, 2):
+            if not line.autocommit and line.pgconn.transaction_status == TransactionStatus.IDLE:
+                _begin(line.pgconn)
             name = known.get(key) or _prepare(line.pgconn, known, key)
             result = line.pgconn.exec_prepared(name, values, transformer.formats, form)
-            if result.status == ExecStatus.TUPLES_OK:
+            if result.status in DONE:
                 break
             error = _error(line.pgconn, result)
             outside = line.pgconn.transaction_status == TransactionStatus.IDLE
@@ -97,12 +102,19 @@ def _positional(statement: str) -> tuple[bytes, tuple[str, ...]]:
     return PLACEHOLDER.sub(numbered, statement).encode(), tuple(names)
 
 
+def _begin(pgconn: PGconn) -> None:
+    """Begin the transaction, which psycopg's own cursors would do with their first statement."""
+    result = pgconn.exec_(b"BEGIN")
+    if result.status not in DONE:
+        raise _error(pgconn, result)
+
+
 def _prepare(pgconn: PGconn, known: dict[_Key, bytes], key: _Key) -> bytes:
     if len(known) >= MOST:
         pgconn.exec_(b"DEALLOCATE " + known.pop(next(iter(known))))
     name = b"souk_%d" % next(_numbers)
     result = pgconn.prepare(name, *key)
-    if result.status != ExecStatus.COMMAND_OK:
+    if result.status not in DONE:
         raise _error(pgconn, result)
     known[key] = name
     return name

@@ -11,6 +11,7 @@ from souk.kit.machine import IllegalTransition, sources_of
 from souk.kit.problem import Refused
 from souk.orders.machine import CONFIRMED, OrderMachine
 from souk.orders.models import Order
+from souk.orders.operations.counting import count_transitions
 from souk.payments.operations import request_payment
 from souk.stock.operations import keep_holds
 
@@ -25,13 +26,15 @@ class OrderExpired(Refused):
 def confirm_order(*, order: Order, token: str) -> Order:
     """Confirm a pending order, which comes from `lock_own_order`, and ask its buyer for the payment.
 
-    Its holds stay until the outcome is known. Raises OrderExpired (judged by the database's clock, after the row's lock
-    was won), IllegalTransition, UnknownPaymentToken.
+    Its holds stay until the outcome is known. Raises OrderExpired (judged by the database's clock, in a statement after
+    the one that won the row's lock), IllegalTransition, UnknownPaymentToken.
     """
     actor = acting_user(order.buyer_id)
-    now = refuse_late(order, "confirm")
-    if keep_holds(order_id=order.pk) < len(order.lines):
-        raise OrderExpired  # another buyer's order has taken a hold that was due
+    refuse_closed(order, "confirm")
+    kept, now = keep_holds(order_id=order.pk)
+    # Fewer are kept than there are lines when another buyer's order has taken a hold that was due.
+    if order.expires_at <= now or kept < len(order.lines):
+        raise OrderExpired
     change_state(
         order,
         "confirm",
@@ -49,20 +52,28 @@ def confirm_order(*, order: Order, token: str) -> Order:
         currency=order.currency,
         token=token,
         actor=actor,
+        at=now,
     )
+    count_transitions("confirm")
     return order
 
 
-def refuse_late(order: Order, event: str) -> datetime:
-    """Judge a pending order by the clock, in a statement after its lock. Raises OrderExpired, IllegalTransition.
-
-    A lock that was waited for and let go without a change does not make PostgreSQL look at a WHERE clause again: an
-    update with the deadline in it could succeed late. Returns the moment by which it was judged.
-    """
+def refuse_closed(order: Order, event: str) -> None:
+    """Judge an order by its state. Raises OrderExpired, IllegalTransition."""
     if order.reason == "expired":
         raise OrderExpired
     if order.state not in sources_of(OrderMachine, event):
         raise IllegalTransition(f"{event} is not possible in the state {order.state}.")
+
+
+def refuse_late(order: Order, event: str) -> datetime:
+    """Judge a pending order by its state and by the clock. Raises OrderExpired, IllegalTransition.
+
+    The clock is asked in a statement after the lock: one that was waited for and let go without a change does not make
+    PostgreSQL look at a WHERE clause again, and an update with the deadline in it could succeed late. Returns the
+    moment by which it was judged.
+    """
+    refuse_closed(order, event)
     now = database_now()
     if order.expires_at <= now:
         raise OrderExpired

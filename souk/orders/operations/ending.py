@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.db import connection, transaction
 
 from souk.accounts.models import User
-from souk.eventlog.operations import SYSTEM, acting_staff, acting_user, change_state, change_state_of_many, database_now
+from souk.eventlog.operations import SYSTEM, acting_staff, acting_user, change_state, change_state_of_many
 from souk.orders.machine import CANCELLED, PENDING
 from souk.orders.models import Order
 from souk.orders.operations.confirming import refuse_late
+from souk.orders.operations.counting import count_transitions
 from souk.stock.operations import release_stock
 
 AT_ONCE = 50
@@ -35,6 +36,7 @@ def cancel_order(*, order: Order, staff: User | None = None, note: str = "") -> 
         closed_at=now,
     )
     release_stock(order_ids=[order.pk])
+    count_transitions("cancel")
     return order
 
 
@@ -53,7 +55,7 @@ def expire_due_orders(*, limit: int = AT_ONCE) -> int:
         due = [order_id for (order_id,) in cursor.fetchall()]
     if not due:
         return 0
-    release_stock(order_ids=due)
+    now = release_stock(order_ids=due)
     closed = change_state_of_many(
         Order,
         "expire",
@@ -63,6 +65,7 @@ def expire_due_orders(*, limit: int = AT_ONCE) -> int:
         audience_sql=AUDIENCE,
         data={"reason": "expired"},
         reason="expired",
-        closed_at=database_now(),
+        closed_at=now,
     )
+    count_transitions("expire", len(closed))
     return len(closed)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from uuid import UUID
 
 from souk.accounts.models import User
+from souk.kit.entity import read_rows
 from souk.kit.problem import NotFound
-from souk.orders.models import Order, read_rows
+from souk.orders.models import Order
 
 
 def lock_order(*, order_id: UUID) -> Order:
     """The order, locked until the transaction ends. Raises NotFound."""
-    order: Order | None = Order.objects.select_for_update(no_key=True).filter(pk=order_id).first()
-    if order is None:
+    found = read_rows(Order, "WHERE id = %(id)s AND deleted IS NULL FOR NO KEY UPDATE", {"id": order_id})
+    if not found:
         raise NotFound
-    return order
+    return found[0]
 
 
 def lock_own_order(*, order_id: UUID, buyer: User) -> Order:

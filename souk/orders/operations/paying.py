@@ -11,6 +11,7 @@ from souk.eventlog.operations import SYSTEM, change_state, change_state_of_many,
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.orders.machine import ACCEPTED, CONFIRMED
 from souk.orders.models import Order
+from souk.orders.operations.counting import count_transitions
 from souk.orders.operations.ending import AUDIENCE
 from souk.orders.operations.locking import lock_order
 from souk.payments.operations import request_refund
@@ -40,18 +41,19 @@ def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
     if order.state != CONFIRMED or not paid_by_this:
         request_refund(payment_id=payment_id)
         return
-    sell_stock(order_id=order.pk)
+    now = sell_stock(order_id=order.pk)
     change_state(
         order,
         "accept",
         actor=SYSTEM,
-        at=(now := database_now()),
+        at=now,
         event_type="order.accepted",
         data={"state": "ACCEPTED"},
         audience=order.audience,
         accepted_at=now,
         closed_at=now,
     )
+    count_transitions("accept")
 
 
 @transaction.atomic(savepoint=False)
@@ -65,8 +67,7 @@ def accept_orders(*, paid: Sequence[tuple[UUID, UUID]], traceparents: Mapping[UU
     latest = prepared_rows(LATEST_PAYMENTS, {"ids": confirmed})
     plain = [order_id for order_id, payment_id in latest if asked[order_id] == payment_id]
     if plain:
-        sell_stock_of(order_ids=plain)
-        now = database_now()
+        now = sell_stock_of(order_ids=plain)
         change_state_of_many(
             Order,
             "accept",
@@ -78,6 +79,7 @@ def accept_orders(*, paid: Sequence[tuple[UUID, UUID]], traceparents: Mapping[UU
             accepted_at=now,
             closed_at=now,
         )
+        count_transitions("accept", len(plain))
     accepted = {(order_id, asked[order_id]) for order_id in plain}
     for order_id, payment_id in paid:
         if (order_id, payment_id) not in accepted:
@@ -113,6 +115,7 @@ def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
             audience=order.audience,
             confirmed_at=None,
         )
+        count_transitions("take_back")
         return
     release_stock(order_ids=[order.pk])
     change_state(
@@ -126,3 +129,4 @@ def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
         reason="payment_declined",
         closed_at=now,
     )
+    count_transitions("decline")

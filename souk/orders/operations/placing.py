@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -14,19 +14,24 @@ from django.db import transaction
 from souk.accounts.models import User
 from souk.eventlog.operations import acting_user
 from souk.kit.context import current_traceparent
+from souk.kit.entity import new_id, row_of
 from souk.kit.machine import initial_state
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
 from souk.orders.machine import OrderMachine
 from souk.orders.models import Order, OrderLine
-from souk.stock.operations import ShortLine, reserve_stock
+from souk.orders.operations.counting import count_transitions
+from souk.stock.operations import ShortLine
 
 OFFERS = """
     SELECT waiting, moment, wanted_id, seller_id, seller_username, seller_display_name, title, price_amount,
            price_currency
       FROM offers_to(%(buyer)s, %(ids)s::uuid[], %(most)s::integer)
 """
-OPEN = "SELECT open_order(%(order)s::jsonb, %(lines)s::jsonb, %(event)s::jsonb)"
+OPEN_AND_HOLD = """
+    SELECT product_id, requested, available, for_sale
+      FROM open_and_hold(%(order)s::jsonb, %(lines)s::jsonb, %(event)s::jsonb)
+"""
 ORDER_COLUMNS = ("id", "buyer_id", "state", "currency", "total", "created", "expires_at")
 LINE_COLUMNS = (
     "id",
@@ -50,8 +55,7 @@ class Line:
     place: int
 
 
-@dataclass(frozen=True)
-class Offer:
+class Offer(NamedTuple):
     """A product as it is offered to a buyer at a moment; all but its id is None when nobody can buy it now.
 
     `waiting` is how many of the buyer's orders wait for confirmation, counted no further than was asked.
@@ -116,12 +120,10 @@ def place_order(*, buyer: User, wanted: Sequence[Line], hold: timedelta, most_ho
     _refuse_hoarding(offers, most_holds)
     _refuse_unbuyable(lines, offers, buyer)
     order = _snapshot(buyer, lines, offers, hold)
-    _open_order(order)
-    short = reserve_stock(  # last: the stock rows stay locked until the commit
-        order_id=order.pk, wanted=[(line.product_id, line.quantity) for line in lines], until=order.expires_at
-    )
+    short = _open_and_hold(order)
     if short:
         _refuse_short(lines, short)
+    count_transitions("place")
     return order
 
 
@@ -168,18 +170,27 @@ def _refuse_unbuyable(lines: Sequence[Line], offers: Mapping[UUID, Offer], buyer
 def _snapshot(buyer: User, lines: Sequence[Line], offers: Mapping[UUID, Offer], hold: timedelta) -> Order:
     """The order and its lines as they will be written, at the offers' prices and by the offers' clock."""
     first = offers[lines[0].product_id]
-    order = Order(
-        buyer_id=buyer.pk,
+    written = {"created": first.moment, "updated": first.moment, "deleted": None}
+    order = row_of(
+        Order,
+        **written,
+        id=new_id(),
+        last_sequence=1,
         state=initial_state(OrderMachine),
+        buyer_id=buyer.pk,
         currency=first.currency,
         total=sum(offers[line.product_id].price * line.quantity for line in lines),
         expires_at=first.moment + hold,
-        created=first.moment,
-        updated=first.moment,
-        last_sequence=1,
+        confirmed_at=None,
+        accepted_at=None,
+        closed_at=None,
+        reason=None,
     )
     order.lines = [
-        OrderLine(
+        row_of(
+            OrderLine,
+            **written,
+            id=new_id(),
             order_id=order.pk,
             number=number,
             product_id=line.product_id,
@@ -197,8 +208,12 @@ def _snapshot(buyer: User, lines: Sequence[Line], offers: Mapping[UUID, Offer], 
     return order
 
 
-def _open_order(order: Order) -> None:
-    """Write the order, its lines, the beginning of its history and its first event, in one statement."""
+def _open_and_hold(order: Order) -> list[ShortLine]:
+    """Write the order, its lines, the beginning of its history and its first event, and then hold its stock.
+
+    The last statement before the commit: the stock rows stay locked until then. Returns the lines that are short; if
+    there are any, nothing is held and the caller must roll back.
+    """
     event = {
         "actor": str(acting_user(order.buyer_id)),
         "traceparent": current_traceparent(),
@@ -210,7 +225,8 @@ def _open_order(order: Order) -> None:
         "lines": [{name: getattr(line, name) for name in LINE_COLUMNS} for line in order.lines],
         "event": event,
     }
-    prepared_rows(OPEN, {name: msgspec.json.encode(value).decode() for name, value in rows.items()})
+    short = prepared_rows(OPEN_AND_HOLD, {name: msgspec.json.encode(value).decode() for name, value in rows.items()})
+    return [ShortLine(*row) for row in short]
 
 
 def _refuse_short(lines: Sequence[Line], short: Sequence[ShortLine]) -> None:

@@ -1,0 +1,20 @@
+"""Counting what becomes of orders, for `/metrics`."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from typing import Any
+
+from django.db import transaction
+
+from souk.kit.measures import order_transitions
+
+
+def count_transitions(event: str, number: int = 1) -> None:
+    """Count so many changes of orders by this event of their machine, when the transaction is committed."""
+    transaction.on_commit(partial(_counter(event).inc, number))
+
+
+@cache
+def _counter(event: str) -> Any:
+    return order_transitions.labels(event)
