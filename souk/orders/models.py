@@ -12,7 +12,7 @@ from django.db.models import CheckConstraint, F, Q, UniqueConstraint
 
 from souk.accounts.models import User
 from souk.catalog.models import Product
-from souk.eventlog.models import LivingSubject
+from souk.eventlog.models import ClockTimestamp, LivingSubject
 from souk.kit.entity import AllRows, Entity, EntityQuerySet, LiveRows, read_rows
 from souk.kit.machine import state_constraint
 from souk.orders.machine import PENDING, OrderMachine
@@ -133,3 +133,11 @@ class OrderLine(Entity):
             "quantity": self.quantity,
             "line_total": {"amount": self.unit_price * self.quantity, "currency": currency},
         }
+
+
+class BookCheck(models.Model):
+    """What the last comparison of all books found, in its only row: how many products drift."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    drifting = models.IntegerField()
+    at = models.DateTimeField(db_default=ClockTimestamp())

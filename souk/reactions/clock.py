@@ -14,6 +14,7 @@ from souk.catalog.operations.tagging import fold_tag_uses
 from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
 from souk.orders.machine import PENDING
 from souk.orders.operations import expire_due_orders
+from souk.orders.operations.auditing import note_drift
 from souk.orders.operations.ending import AT_ONCE
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.loop import run_threads, stop_on_signal
@@ -128,6 +129,7 @@ DUTIES = [
     Duty(name="reconcile last hour", work=reconcile_last_hour, every=30),
     Duty(name="reconcile everything", work=reconcile_everything, every=24 * 3600),
     Duty(name="trim streams", work=trim_read_streams, every=10),
+    Duty(name="compare the books", work=note_drift, every=600),
     Duty(name="abandon untouched bags", work=abandon_untouched_bags, every=3600),
     Duty(name="purge old answers", work=purge_old_answers, every=600),
     Duty(name="send due mails", work=send_due_mails, every=1),

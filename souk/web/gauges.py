@@ -11,9 +11,12 @@ from prometheus_client.registry import Collector
 HOLDS = """
 SELECT count(*), greatest(coalesce(extract(epoch FROM clock_timestamp() - min(until)), 0), 0) FROM stock_hold
 """
-# The cheap half of `souk stock check`: a product whose counter is not the sum of its holds.
+# The cheap half of `souk stock check`, as it is now: a product whose counter is not the sum of its holds. All of it
+# (the ledger and the lines of orders too) is what the clock found when it last compared everything.
 DRIFT = """
-SELECT count(*) FROM (SELECT product_id, reserved FROM stock_stock WHERE reserved <> 0) AS s
+SELECT greatest(count(*), (SELECT drifting FROM orders_bookcheck)),
+       (SELECT extract(epoch FROM clock_timestamp() - at) FROM orders_bookcheck)
+  FROM (SELECT product_id, reserved FROM stock_stock WHERE reserved <> 0) AS s
   FULL JOIN (SELECT product_id, sum(quantity) AS held FROM stock_hold GROUP BY product_id) AS h USING (product_id)
  WHERE s.reserved IS DISTINCT FROM h.held
 """
@@ -28,12 +31,16 @@ class ShopGauges(Collector):
                 cursor.execute(HOLDS)
                 holds, overdue = cursor.fetchone()
                 cursor.execute(DRIFT)
-                (drift,) = cursor.fetchone()
+                drift, age = cursor.fetchone()
         except Error:
             return
         yield GaugeMetricFamily("souk_holds_open", "Holds of pending and confirmed orders.", value=holds)
         yield GaugeMetricFamily("souk_holds_overdue_seconds", "How long the oldest hold is due.", value=float(overdue))
-        yield GaugeMetricFamily("souk_stock_drift", "Products whose counter is not the sum of holds.", value=drift)
+        yield GaugeMetricFamily("souk_stock_drift", "Products whose books differ.", value=drift)
+        if age is not None:
+            yield GaugeMetricFamily(
+                "souk_stock_compared_seconds", "How long ago all books were compared.", value=float(age)
+            )
 
     def describe(self) -> Iterable[Metric]:
         return []

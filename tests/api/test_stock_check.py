@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from souk.orders.operations.auditing import find_drift, repair_stock
+from souk.orders.operations.auditing import find_drift, note_drift, repair_stock
 from tests.books import assert_books_agree, rows_of, run, stock_of
 from tests.callers import Api, SignedIn
 
@@ -23,6 +23,20 @@ def test_agreeing_books_have_no_drift(seller: SignedIn, buyer: SignedIn) -> None
     buyer.post(f"/orders/{buyer.order((mug, 1)).body['id']}/cancel")
     assert find_drift() == []
     assert (gauge("souk_holds_open"), gauge("souk_holds_overdue_seconds"), gauge("souk_stock_drift")) == (1, 0, 0)
+
+
+def test_what_the_clock_finds_in_the_ledger_and_the_lines_is_measured(seller: SignedIn, buyer: SignedIn) -> None:
+    mug = seller.offer("Mug", stock=5)
+    buyer.order((mug, 2))
+    assert note_drift() == 0
+    assert gauge("souk_stock_drift") == 0 <= gauge("souk_stock_compared_seconds")
+    run("UPDATE stock_stock SET on_hand = 7 WHERE product_id = %s", mug["id"])
+    assert gauge("souk_stock_drift") == 0  # no hold tells of it
+    assert note_drift() == 1
+    assert gauge("souk_stock_drift") == 1
+    repair_stock(product_id=UUID(mug["id"]))
+    assert note_drift() == 0
+    assert gauge("souk_stock_drift") == 0
 
 
 @pytest.mark.parametrize(
