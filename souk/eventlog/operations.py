@@ -266,36 +266,28 @@ def change_state_of_many(
 ) -> list[UUID]:
     """The guarded bulk form of `change_state`, for rows that the caller has locked; returns the ids that changed.
 
-    Rows in another state than the machine allows for the event are passed over. `audience_sql` is an expression over
-    the changed row (`changed.id`, ...) that gives the event's audience. `data` is what the event tells beside the
-    state, or beside what the expression `told_sql` makes of the changed row; `values` are further columns to set,
-    `each` those that have a text of their own for each id. `traceparents` are the traces that the changes belong to.
+    Rows in other states than the event's sources are passed over. `audience_sql` and `told_sql` are expressions over
+    the row `changed`: who may see the event, and what it tells beside `data`. `values` are further columns to set,
+    `each` those with a text per id; `traceparents` are the changes' traces.
     """
     (target,) = set(transitions_of(model.machine)[event].values())
-    sql = CHANGE_MANY.format(
-        table=model._meta.db_table,
-        setters="".join(
-            [f", {column} = %({column})s" for column in values]
-            + [f", {column} = %({column})s::jsonb ->> t.id::text" for column in each or {}]
-        ),
-        audience=audience_sql,
-        told=told_sql,
-    )
-    parameters = {
-        **values,
-        **{column: _json(_by_text(texts)) for column, texts in (each or {}).items()},
-        "traceparents": _json(_by_text(traceparents or {})),
+    texts = {column: _texts(by_id) for column, by_id in (each or {}).items()}
+    setters = [f", {name} = %({name})s" for name in values]
+    setters += [f", {name} = %({name})s::jsonb ->> t.id::text" for name in texts]
+    places = {"table": model._meta.db_table, "audience": audience_sql, "told": told_sql, "setters": "".join(setters)}
+    parameters: dict[str, Any] = {
+        **texts,
+        "traceparents": _texts(traceparents or {}),
         "ids": list(ids),
         "sources": list(sources_of(model.machine, event)),
         "target": target,
         "type": model.subject_type,
         "event": event,
-        "event_type": event_type,
         "data": _json(data or {}),
         "actor": str(actor),
     }
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(CHANGE_MANY.format(**places), {**values, **parameters, "event_type": event_type})
         return [subject_id for (subject_id,) in cursor.fetchall()]
 
 
@@ -314,8 +306,8 @@ def _json(data: Mapping[str, Any]) -> str:
     return msgspec.json.encode(data).decode()
 
 
-def _by_text(by_id: Mapping[UUID, Any]) -> dict[str, Any]:
-    return {str(key): value for key, value in by_id.items()}
+def _texts(by_id: Mapping[UUID, str | None]) -> str:
+    return _json({str(key): text for key, text in by_id.items()})
 
 
 def _ids(audience: Iterable[UUID]) -> list[UUID]:

@@ -63,8 +63,8 @@ class BatchConsumer:
         self._reader = BatchReader()
         self.failure: Exception | None = None
 
-    @jpype.JOverride  # type: ignore[untyped-decorator]
-    def handleBatch(self, records: Any, committer: Any) -> None:  # noqa: N802 - the engine's name for it
+    @jpype.JOverride  # type: ignore[untyped-decorator]  # JPype has no types here
+    def handleBatch(self, records: Any, committer: Any) -> None:  # noqa: N802 - the name that the engine calls
         """Called by the engine, one batch at a time."""
         try:
             if additions := self._reader.read(records):
@@ -76,8 +76,8 @@ class BatchConsumer:
             self.failure = error
             jpype.JClass("java.lang.Thread").currentThread().interrupt()
 
-    @jpype.JOverride  # type: ignore[untyped-decorator]
-    def supportsTombstoneEvents(self) -> bool:  # noqa: N802 - the engine's name for it
+    @jpype.JOverride  # type: ignore[untyped-decorator]  # JPype has no types here
+    def supportsTombstoneEvents(self) -> bool:  # noqa: N802 - the name that the engine calls
         """Whether records without a value may come: we take them as they are."""
         return True
 

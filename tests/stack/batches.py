@@ -43,16 +43,16 @@ class Committer:
     def __init__(self) -> None:
         self.marked: list[str] = []
 
-    @jpype.JOverride  # type: ignore[untyped-decorator]
-    def markProcessed(self, record: Any, offsets: Any = None) -> None:  # noqa: N802 - Java's name
+    @jpype.JOverride  # type: ignore[untyped-decorator]  # JPype has no types here
+    def markProcessed(self, record: Any, offsets: Any = None) -> None:  # noqa: N802 - the name that Java calls
         self.marked.append(str(record.destination()))
 
-    @jpype.JOverride  # type: ignore[untyped-decorator]
-    def markBatchFinished(self) -> None:  # noqa: N802 - Java's name
+    @jpype.JOverride  # type: ignore[untyped-decorator]  # JPype has no types here
+    def markBatchFinished(self) -> None:  # noqa: N802 - the name that Java calls
         self.marked.append("finished")
 
-    @jpype.JOverride  # type: ignore[untyped-decorator]
-    def buildOffsets(self) -> None:  # noqa: N802 - Java's name
+    @jpype.JOverride  # type: ignore[untyped-decorator]  # JPype has no types here
+    def buildOffsets(self) -> None:  # noqa: N802 - the name that Java calls
         """Nobody asks for it."""
 
 
