@@ -7,7 +7,7 @@ BIN := .venv/bin
 # `make setup PYTHON=python3.12` uses, from then on, another interpreter than the `python3` on the path.
 export PYTHON
 
-.PHONY: help setup run test test-unit test-api test-stack test-races check lint types imports migrations pages format
+.PHONY: help setup run test test-unit test-api test-stack test-races test-web check lint types imports migrations pages format
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +22,7 @@ test: setup  ## all tests; starts what they need
 	@$(BIN)/pytest
 
 test-unit: setup  ## tests that need no service, in seconds
-	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races
+	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races --ignore tests/web
 
 test-api: setup  ## tests through HTTP on a real PostgreSQL
 	@$(BIN)/pytest tests/api
@@ -34,6 +34,10 @@ test-stack: setup  ## tests with everything running
 SEEDS ?= 20
 test-races: setup  ## concurrent buyers, sellers and clocks, with many seeds (SEEDS=20)
 	@RACE_SEEDS=$(SEEDS) $(BIN)/pytest tests/races
+
+test-web: setup  ## the shop front in a real browser (Chromium; installs it with apt-get where that is possible)
+	@.ci/browser
+	@$(BIN)/pytest tests/web
 
 check: setup  ## lint, format, types, import directions, migrations, generated pages
 	@$(MAKE) --keep-going lint types imports migrations pages deployment

@@ -14,6 +14,7 @@ import pytest
 from django.urls import URLResolver, get_resolver
 
 from souk.accounts.operations import create_user, lock_user
+from souk.web.shop import PLACES
 from tests.callers import PASSWORD, Answer, Api, SignedIn
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -200,6 +201,9 @@ ROWS = [
         body={"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"},
     ),
     own("webhooks/<uuid:webhook_id>/deliveries", "GET", 200, path=lambda w: f"/webhooks/{w.webhook()}/deliveries"),
+    # The page of the shop front is the same for everybody: what it shows it asks the API for.
+    *(everybody(f"//{place}", "GET", 200, tokens=False) for place in PLACES),
+    everybody("//assets/<str:version>/<path:name>", "GET", 404, tokens=False),
     everybody("//health/live", "GET", 200, tokens=False),
     everybody("//health/ready", "GET", 200, tokens=False),
     everybody("//metrics", "GET", 200, tokens=False),

@@ -48,22 +48,18 @@ export function tell(text, { href } = {}) {
   toldTimer = setTimeout(() => show(place), 7000)
 }
 
-export function priceOf(product) {
-  return h("span", { class: "price" }, money(product.price))
-}
-
 export function leftText(product) {
   if (product.available === 0) return h("span", { class: "left out" }, "Sold out")
   if (product.available <= 3) return h("span", { class: "left few" }, `Only ${product.available} left`)
   return null
 }
 
-export function card(product, at = 99) {
+export function card(product, at = 99, { seller = true } = {}) {
   return h("li", { class: "card" },
     link(`/p/${product.id}`, { class: "card-link" },
       h("div", { class: "frame" }, pictureOf(product, { eager: at < 4 }), leftText(product)),
       h("h3", { dir: "auto" }, product.title)),
-    h("p", { class: "card-foot" }, priceOf(product), link(`/u/${product.seller.id}`, { class: "seller", dir: "auto" }, nameOf(product.seller))))
+    h("p", { class: "card-foot" }, h("span", { class: "price" }, money(product.price)), seller && link(`/u/${product.seller.id}`, { class: "seller", dir: "auto" }, nameOf(product.seller))))
 }
 
 // A list that grows by a button, never by itself: whoever uses the keyboard reaches the foot of the page.
@@ -107,11 +103,18 @@ export function field(label, control, { hint } = {}) {
   return { node, control, problem, get value() { return control.value } }
 }
 
+// The fields one under the other; those named in one of `rows` beside each other.
+const placed = (fields, rows) => Object.entries(fields).map(([name, { node }]) => {
+  const row = rows.find(names => names.includes(name))
+  if (!row) return node
+  return row[0] === name ? h("div", { class: "price-row" }, row.map(one => fields[one].node)) : null
+})
+
 // A form of named fields. Pointers of the API's errors find their field by `pointers` ({"/price/amount": "price"}) or by name.
-export function form({ fields, submit, action, pointers = {}, foot = [], tone = "" }) {
+export function form({ fields, submit, action, pointers = {}, foot = [], tone = "", rows = [] }) {
   const said = h("div", { class: "said" })
   const go = h("button", { class: "button main", type: "submit" }, submit)
-  const node = h("form", { class: `form ${tone}`, novalidate: true }, said, Object.values(fields).map(one => one.node), h("div", { class: "actions" }, go, foot))
+  const node = h("form", { class: `form ${tone}`, novalidate: true }, said, placed(fields, rows), h("div", { class: "actions" }, go, foot))
   const wrong = problems => {
     for (const [name, text] of Object.entries(problems)) fields[name]?.problem(text)
     Object.entries(fields).find(([name]) => problems[name])?.[1].control.focus()
@@ -128,13 +131,13 @@ export function form({ fields, submit, action, pointers = {}, foot = [], tone = 
       if (problems) wrong(problems)
     } catch (error) {
       if (error.name === "AbortError") return
-      const placed = {}
+      const found = {}
       for (const one of error.errors ?? []) {
         const name = pointers[one.pointer] ?? one.pointer?.split("/")[1]
-        if (fields[name]) placed[name] = one.detail
+        if (fields[name]) found[name] = one.detail
       }
-      wrong(placed)
-      if (!Object.keys(placed).length) show(said, notice("bad", saidOf(error)))
+      wrong(found)
+      if (!Object.keys(found).length) show(said, notice("bad", saidOf(error)))
     } finally {
       go.disabled = false
       go.removeAttribute("aria-busy")

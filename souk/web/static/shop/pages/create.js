@@ -1,14 +1,14 @@
 import { post } from "../api.js"
 import { form, heading, tell } from "../parts.js"
 import { h } from "../dom.js"
-import { POINTERS, bodyOf, productFields } from "./product_form.js"
+import { POINTERS, ROWS, bodyOf, productFields } from "./product_form.js"
 
 export async function page({ go }) {
   const fields = productFields()
   let state = "ACTIVE"
   const draft = h("button", { class: "button quiet", type: "submit", on: { click: () => { state = "DRAFT" } } }, "Keep as a draft")
   const { node, submit } = form({
-    fields, submit: "Put on the market", pointers: POINTERS, foot: [draft],
+    fields, submit: "Put on the market", pointers: POINTERS, rows: ROWS, foot: [draft],
     async action() {
       const asked = state
       state = "ACTIVE"

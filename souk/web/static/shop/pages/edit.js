@@ -5,7 +5,7 @@ import { badge, button, field, form, growing, heading, input, link, notHere, not
 import { h, show } from "../dom.js"
 import { moment, money } from "../format.js"
 import { whenever } from "../live.js"
-import { POINTERS, bodyOf, productFields } from "./product_form.js"
+import { POINTERS, ROWS, bodyOf, productFields } from "./product_form.js"
 
 const KINDS = { received: "Received", correction: "Corrected", hold: "Held for an order", release: "Given back", sale: "Sold" }
 const REASONS = [["received", "Received"], ["returned", "Returned"], ["damaged", "Damaged"], ["counted", "Counted"]]
@@ -89,7 +89,7 @@ export async function page({ params: [id], signal, go }) {
   function draw() {
     const fields = productFields(product)
     const { node } = form({
-      fields, submit: "Save", pointers: POINTERS,
+      fields, submit: "Save", pointers: POINTERS, rows: ROWS,
       action: said => {
         const [body, problems] = bodyOf(fields)
         return Object.keys(problems).length ? problems : save(body, said).then(() => null)

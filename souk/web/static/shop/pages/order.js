@@ -41,7 +41,7 @@ function countdown(order, signal, over) {
     said = mark
     if (left <= 0) { clearInterval(timer); over() }
   }
-  const node = h("div", { class: "countdown" }, h("p", {}, icon("clock"), "Held for you for ", shown), h("div", { class: "bar", "aria-hidden": "true" }, bar), spoken)
+  const node = h("div", { class: "countdown" }, h("p", {}, icon("clock"), "Held for you for", shown), h("div", { class: "bar", "aria-hidden": "true" }, bar), spoken)
   const timer = setInterval(tick, 250)
   signal.addEventListener("abort", () => clearInterval(timer), { once: true })
   tick()
@@ -89,7 +89,7 @@ export async function page({ params: [id], signal }) {
   }
   const products = await productsById(order.lines.map(one => one.product_id))
   const again = { token: null }
-  const place = { head: h("div", {}), said: h("div", { class: "said", role: "status" }), now: h("div", {}), told: h("section", { class: "told-before" }) }
+  const place = { head: h("div", {}), said: h("div", { class: "said" }), spoken: h("span", { class: "hidden", role: "status" }), now: h("div", { class: "order-now" }), told: h("section", { class: "told-before" }) }
   let drawn = ""
   let ticking = new AbortController()
 
@@ -117,7 +117,7 @@ export async function page({ params: [id], signal }) {
     }
     if (signal.aborted) return
     draw()
-    if (order.state !== before) place.said.replaceChildren(h("span", { class: "hidden" }, `The order is now: ${STATES[order.state][0]}`))
+    if (order.state !== before) place.spoken.textContent = `The order is now: ${STATES[order.state][0]}`
   }
   // The deadline is past by the server's clock: whoever ends the order does it within a second or so.
   async function over() {
@@ -161,7 +161,7 @@ export async function page({ params: [id], signal }) {
   return [
     h("div", { class: "page-head" }, heading(`Order of ${moment(order.created)}`), state),
     h("div", { class: "order-page" },
-      h("div", { class: "order-main" }, place.head, place.said, place.now),
+      h("div", { class: "order-main" }, place.head, place.said, place.now, place.spoken),
       h("div", { class: "order-side" }, h("section", {}, h("h2", {}, "Products"), lines(order, products), h("p", { class: "total-line" }, h("span", {}, "Total"), h("span", { class: "price" }, money(order.total)))), place.told)),
   ]
 }

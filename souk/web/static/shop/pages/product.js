@@ -56,7 +56,7 @@ function buying(product) {
 async function moreFrom(product, place, signal) {
   const { results } = await get(`/users/${product.seller.id}/products`, { limit: 5 }, { signal })
   const others = results.filter(one => one.id !== product.id).slice(0, 4)
-  if (others.length) show(place, h("h2", {}, "More from ", link(`/u/${product.seller.id}`, { dir: "auto" }, nameOf(product.seller))), h("ul", { class: "grid", role: "list" }, others.map(one => card(one))))
+  if (others.length) show(place, h("h2", {}, "More from ", link(`/u/${product.seller.id}`, { dir: "auto" }, nameOf(product.seller))), h("ul", { class: "grid", role: "list" }, others.map(one => card(one, 99, { seller: false }))))
 }
 
 export async function page({ params: [id], signal }) {

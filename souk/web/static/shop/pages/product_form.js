@@ -6,6 +6,7 @@ import { majorUnits, minorUnits } from "../format.js"
 import { field, input } from "../parts.js"
 
 const CURRENCIES = ["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "PLN", "TRY", "MAD", "EGP"]
+export const ROWS = [["price", "currency", "stock"]]
 export const POINTERS = { "/price/amount": "price", "/price/currency": "currency", "/price": "price" }
 
 export function productFields(product = null) {

@@ -48,7 +48,7 @@ export async function page({ params: [id], signal }) {
   }
   const own = user()?.id === id
   const counted = h("span", {}, many(person.followers_count, "follower"))
-  const products = await growing(pages(`/users/${id}/products`, { limit: 24 }, { signal }), card, {
+  const products = await growing(pages(`/users/${id}/products`, { limit: 24 }, { signal }), (product, at) => card(product, at, { seller: false }), {
     signal, none: () => empty("Nothing on sale yet", own ? "Put your first product on the market." : "Follow the store to hear when there is.", own && link("/desk/new", { class: "button" }, "Sell something")),
   })
   return [

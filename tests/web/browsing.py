@@ -1,0 +1,124 @@
+"""Browser windows that notice what nobody clicks on: errors, violations of the policy, requests to other hosts."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from souk.settings import CHECKOUT
+from tests.web.people import Person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
+
+# Whoever imports this is skipped where Playwright is not installed.
+expect: Any = pytest.importorskip(
+    "playwright.sync_api", reason="Playwright is not here; make test-web installs it"
+).expect
+
+ARTEFACTS = CHECKOUT / ".souk" / "web" / "screenshots"
+AXE = CHECKOUT / ".souk" / "web" / "axe-core" / "package" / "axe.min.js"
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
+# Generous: other work may have the processors. Nothing here asserts how long something took.
+PATIENCE = 45_000
+# What a browser itself writes when an answer is a refusal or does not come. The page's own errors look different.
+REFUSED = re.compile(
+    r"Failed to load resource: the server responded with a status of (\d+)|Failed to load resource: net::ERR"
+)
+
+
+def chromium_path() -> str | None:
+    """The system's Chromium, if there is one."""
+    return next(
+        (found for name in ("chromium", "google-chrome", "chromium-browser") if (found := shutil.which(name))), None
+    )
+
+
+@contextmanager
+def opened_browser(playwright: Playwright, path: str) -> Iterator[Browser]:
+    # Chromium refuses its sandbox to root; who runs tests as root runs them in a container of their own.
+    arguments = ["--no-sandbox"] if os.getuid() == 0 else []
+    browser = playwright.chromium.launch(executable_path=path, args=arguments)
+    try:
+        yield browser
+    finally:
+        browser.close()
+
+
+@dataclass
+class Window:
+    """One browser context, as a person has it. `refusals`: the statuses that this test is about."""
+
+    context: BrowserContext
+    base_url: str
+    refusals: set[int] = field(default_factory=set)
+    offline: bool = False
+    troubles: list[str] = field(default_factory=list)
+    hosts: set[str] = field(default_factory=set)
+
+    @classmethod
+    def open(cls, browser: Browser, base_url: str, person: Person | None, **options: Any) -> Window:
+        stored: dict[str, Any] = {"cookies": [], "origins": []}
+        if person is not None:
+            token = {"name": "souk.refresh", "value": person.refresh}
+            stored["origins"] = [{"origin": base_url, "localStorage": [token]}]
+        context = browser.new_context(**{**DESKTOP, "base_url": base_url, "storage_state": stored, **options})
+        context.set_default_timeout(PATIENCE)
+        context.set_default_navigation_timeout(PATIENCE)
+        context.add_init_script(
+            "addEventListener('securitypolicyviolation', event =>"
+            " console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`))"
+        )
+        window = cls(context, base_url)
+        context.on("console", window._hear)
+        context.on("weberror", lambda error: window.troubles.append(f"uncaught: {error.error}"))
+        context.on("request", window._note)
+        return window
+
+    def page(self, path: str = "/") -> Page:
+        """A new tab at `path`, with its content there."""
+        tab = self.context.new_page()
+        self.go(tab, path)
+        return tab
+
+    def go(self, tab: Page, path: str) -> None:
+        tab.goto(path)
+        tab.wait_for_selector("main:not([aria-busy])")
+
+    def assert_clean(self) -> None:
+        """Nothing was written to the console, no policy was violated, no other host was asked."""
+        assert self.troubles == []
+        assert self.hosts <= {urlsplit(self.base_url).hostname}
+
+    def _hear(self, message: ConsoleMessage) -> None:
+        if message.type not in ("error", "warning"):
+            return
+        refused = REFUSED.match(message.text)
+        if refused and (self.offline if refused[1] is None else int(refused[1]) in self.refusals):
+            return
+        if self.offline and "ERR_" in message.text:
+            return
+        self.troubles.append(f"{message.type}: {message.text}")
+
+    def _note(self, request: Request) -> None:
+        host = urlsplit(request.url).hostname
+        if host is not None and not request.url.startswith(("data:", "blob:")):
+            self.hosts.add(host)
+
+
+def picture(tab: Page, name: str, *, whole: bool = True) -> Path:
+    """Keep a screenshot among the artefacts."""
+    ARTEFACTS.mkdir(parents=True, exist_ok=True)
+    path = ARTEFACTS / f"{name}.png"
+    tab.screenshot(path=path, full_page=whole, animations="disabled")
+    return path
