@@ -39,6 +39,13 @@ async function reach(url, options) {
   return answer
 }
 
+// Whether the server answers at all; when not, everybody is told.
+export async function reachable() {
+  const answer = await fetch("/health/live", { cache: "no-store" }).catch(() => null)
+  if (!answer) lost()
+  return answer !== null
+}
+
 function lost() {
   if (down) return
   down = true

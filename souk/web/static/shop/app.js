@@ -1,6 +1,6 @@
 // The shell: addresses to pages, the header, the line to the server. Each page is a module of its own, loaded when asked for.
 
-import { Problem, isDown, line } from "./api.js"
+import { Problem, Unreachable, isDown, line, reachable } from "./api.js"
 import { bagCount, loadBag, onBag } from "./bag.js"
 import { h, icon, show } from "./dom.js"
 import { nameOf } from "./format.js"
@@ -80,14 +80,17 @@ async function open({ y = 0, first = false } = {}) {
   }
 }
 
-// A module that is not there any more: a new version of Souk came while this page was open.
-function again(error) {
-  if (!isDown() && navigator.onLine && sessionStorage.getItem("souk.reloaded") !== location.href) {
-    sessionStorage.setItem("souk.reloaded", location.href)
-    location.reload()
-    return new Promise(() => {})
+// A module that did not come. Either the server is away: then the whole page is loaded again once it is back, since some
+// browsers never ask twice for a module. Or a new version of Souk came while this page was open: then at once, and once.
+async function again(error) {
+  if (isDown() || !(await reachable())) {
+    line.addEventListener("up", () => location.reload(), { signal: leaving.signal, once: true })
+    throw new Unreachable()
   }
-  throw error
+  if (history.state?.reloaded) throw error
+  history.replaceState({ reloaded: true }, "")
+  location.reload()
+  return new Promise(() => {})
 }
 
 document.addEventListener("click", event => {

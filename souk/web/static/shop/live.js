@@ -5,6 +5,7 @@ import { signedIn, token } from "./session.js"
 
 const ADDRESS = document.querySelector('meta[name="souk-live"]').content
 const POLL = 4000
+const SILENCE = 40000
 const tabs = "BroadcastChannel" in window && navigator.locks ? new BroadcastChannel("souk.live") : null
 
 // Events: "event" (detail: the API's event), "look" (look again yourself), "state" (detail: "live", "polling", "off").
@@ -38,22 +39,32 @@ const wait = (milliseconds, signal) => new Promise(done => {
 async function* entries(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader()
   let rest = ""
-  for (;;) {
-    // A connection that says nothing for so long is dead: there is a sign of life every 15 seconds.
-    const late = new Promise((_, fail) => setTimeout(() => fail(new Error("silence")), 40000))
-    const { done, value } = await Promise.race([reader.read(), late])
-    if (done) return
-    const blocks = (rest + value).split("\n\n")
-    rest = blocks.pop()
-    for (const block of blocks) {
-      const entry = {}
-      for (const one of block.split("\n")) {
-        const at = one.indexOf(":")
-        if (at > 0) entry[one.slice(0, at)] = one.slice(at + 1).trimStart()
-      }
-      yield entry
+  let silence
+  try {
+    for (;;) {
+      // A connection that says nothing for so long is dead: there is a sign of life every 15 seconds.
+      const late = new Promise((_, fail) => { silence = setTimeout(() => fail(new Error("silence")), SILENCE) })
+      const { done, value } = await Promise.race([reader.read(), late])
+      clearTimeout(silence)
+      if (done) return
+      const blocks = (rest + value).split("\n\n")
+      rest = blocks.pop()
+      for (const block of blocks) yield entryOf(block)
     }
+  } finally {
+    clearTimeout(silence)
+    reader.cancel().catch(() => {})
   }
+}
+
+// The lines of one entry by their names: id, event, data.
+function entryOf(block) {
+  const entry = {}
+  for (const one of block.split("\n")) {
+    const at = one.indexOf(":")
+    if (at > 0) entry[one.slice(0, at)] = one.slice(at + 1).trimStart()
+  }
+  return entry
 }
 
 // One connection, until it ends. True when it had been open.

@@ -2,7 +2,7 @@
 
 import { Problem, get, onSessionEnded, request } from "./api.js"
 import { h, show } from "./dom.js"
-import { field, form, input, link, notice } from "./parts.js"
+import { button, field, form, input, link, notice } from "./parts.js"
 import { lastUserId, setUser, signIn, signedIn, user } from "./session.js"
 
 export async function loadUser() {
@@ -78,7 +78,7 @@ export function signInBox(title, text) {
     const box = h("dialog", { class: "dialog", "aria-labelledby": "sign-title" },
       h("h2", { id: "sign-title" }, title), h("p", {}, text), asked.node,
       h("p", { class: "foot-line" }, "New here? ", link("/register", { on: { click: () => box.close() } }, "Create an account"), "."),
-      h("form", { method: "dialog" }, h("button", { class: "button quiet", value: "no" }, "Not now")))
+      button("Not now", () => box.close(), { class: "button quiet" }))
     box.addEventListener("close", () => { box.remove(); asking = null; done(found) })
     document.body.append(box)
     box.showModal()

@@ -39,7 +39,9 @@ function countdown(order, signal, over) {
     const mark = SPOKEN.filter(seconds => left <= seconds * 1000).at(-1) ?? null
     if (mark !== said && left > 0) spoken.textContent = mark ? `${mark} seconds left to pay` : ""
     said = mark
-    if (left <= 0) { clearInterval(timer); over() }
+    if (left > 0 || signal.aborted) return
+    clearInterval(timer)
+    setTimeout(() => { if (!signal.aborted) over() })
   }
   const node = h("div", { class: "countdown" }, h("p", {}, icon("clock"), "Held for you for", shown), h("div", { class: "bar", "aria-hidden": "true" }, bar), spoken)
   const timer = setInterval(tick, 250)
@@ -93,9 +95,11 @@ export async function page({ params: [id], signal }) {
   let drawn = ""
   let ticking = new AbortController()
 
+  const shape = () => JSON.stringify([order.state, order.payment, order.updated])
+
   function draw() {
     // Only what differs is drawn anew: a radio button in somebody's hand must not move.
-    const is = JSON.stringify([order.state, order.payment, order.updated])
+    const is = shape()
     if (is === drawn) return
     drawn = is
     ticking.abort()
@@ -122,12 +126,10 @@ export async function page({ params: [id], signal }) {
   // The deadline is past by the server's clock: whoever ends the order does it within a second or so.
   async function over() {
     show(place.now, notice("info", "Time is up. Looking what became of the order…"))
-    drawn = ""
-    for (let tries = 0; tries < 30 && !signal.aborted; tries++) {
+    for (let tries = 0; tries < 60 && !signal.aborted; tries++) {
       await new Promise(done => setTimeout(done, 700))
       await look(null)
       if (!order.allowed_actions.includes("confirm")) return
-      drawn = JSON.stringify([order.state, order.payment, order.updated])
     }
   }
   async function act(verb, body) {
