@@ -1,7 +1,7 @@
 """The files of the shop front, held in memory: one folder per version, so that a browser may keep them for ever.
 
 ES modules import each other by relative addresses. Below `/assets/<version>/` these stay inside one version without any
-rewriting: docs/decisions/0026-shop-front.md.
+rewriting: docs/decisions/0032-shop-front.md.
 """
 
 from __future__ import annotations
