@@ -9,8 +9,6 @@ import msgspec
 import typer
 from django.db import Error
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from souk.commands import set_up_django
 from souk.commands.path_table import print_path
@@ -66,12 +64,11 @@ def dead(
     if not letters:
         typer.echo("There are no dead letters.")
         return
-    table = Table("consumer", "event", "type", "tries", "when", "error", box=None)
+    # No table: in a narrow terminal it would cut the ids, which `requeue` is given.
     for one in letters:
         last_line = (one.error.strip().splitlines() or [""])[-1]
-        when = f"{one.at:%Y-%m-%d %H:%M:%S}Z"
-        table.add_row(one.consumer, str(one.event_id), escape(one.type), str(one.tries), when, escape(last_line))
-    Console(soft_wrap=True).print(table)
+        tries = f"{one.tries} {'try' if one.tries == 1 else 'tries'}"
+        typer.echo(f"{one.consumer}  {one.event_id}  {one.type}  {tries}  {one.at:%Y-%m-%d %H:%M:%S}Z\n    {last_line}")
 
 
 @events.command()
@@ -94,7 +91,8 @@ def requeue(
         typer.echo(f"Taken away: {done.dropped} with no event in the log behind them.")
     if not (done.events or done.dropped):
         raise _refused("There is no such dead letter. `souk events dead` lists them.")
-    typer.echo(f"To be heard again: {done.events}. The clock begins within a second.")
+    if done.events:
+        typer.echo(f"To be heard again: {done.events}. The clock begins within a second.")
 
 
 def _known(name: str) -> list[Consumer]:

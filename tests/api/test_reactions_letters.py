@@ -66,9 +66,9 @@ def park_first_of(consumer: Consumer, sample: UUID) -> tuple[Event, Event]:
 def test_a_dead_letter_is_listed_with_its_consumer_type_tries_and_error(consumer: Consumer, sample: UUID) -> None:
     assert souk("dead").output == "There are no dead letters.\n"
     broken, _ = park_first_of(consumer, sample)
-    line = souk("dead").output.splitlines()[-1]
-    assert line.split()[:4] == ["samples", str(broken.id), "sample.told", "5"]
-    assert line.rstrip().endswith("Unwilling: not this one")
+    line, error = souk("dead").output.splitlines()
+    assert line.startswith(f"samples  {broken.id}  sample.told  5 tries  20")
+    assert error.endswith("Unwilling: not this one")
     (listed,) = msgspec.json.decode(souk("dead", "--consumer", "samples", "--json").output)
     assert (listed["event_id"], listed["tries"], "Traceback" in listed["error"]) == (str(broken.id), 5, True)
 
