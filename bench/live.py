@@ -113,7 +113,8 @@ def main() -> None:
     (seller,) = make_callers(1, f"{prefix}-seller")
     (product,) = make_products(1, seller, stock=10_000)
     state = json.loads((settings.HOME / "run" / "state.json").read_text())
-    found = asyncio.run(measured(state, settings.LIVE_PORT, callers, listeners, str(product)))
+    found: dict[str, Any] = {"load_before": round(os.getloadavg()[0], 1)}
+    found |= asyncio.run(measured(state, settings.LIVE_PORT, callers, listeners, str(product)))
     RESULT.write_text(json.dumps(found, indent=1) + "\n")
     sys.stdout.write(f"{json.dumps(found)}\n")
 

@@ -7,8 +7,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from souk import settings
 from souk.commands.events import app
