@@ -57,6 +57,17 @@ class Application:
         self._hub: Hub | None = None
         self._readings: dict[tuple[UUID, int, int, tuple[str, ...]], asyncio.Future[tuple[bytes, int]]] = {}
 
+    async def open(self) -> None:
+        """Begin to hear. Raises django.db.Error without a database."""
+        hub = Hub()
+        await hub.open()
+        self._hub = hub
+
+    async def close(self) -> None:
+        """End every connection; their listeners resume elsewhere, or here when it is open again."""
+        if self._hub is not None:
+            await self._hub.close()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -66,10 +77,7 @@ class Application:
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
             kind = (await receive())["type"]
-            if kind == "lifespan.startup":
-                self._hub = await _opened_hub()
-            elif self._hub is not None:
-                await self._hub.close()
+            await (self.open() if kind == "lifespan.startup" else self.close())
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
@@ -179,12 +187,6 @@ def _page(user_id: UUID, after: int, types: list[str] | None) -> tuple[bytes, in
         for event in page.events
     )
     return told, page.after
-
-
-async def _opened_hub() -> Hub:
-    hub = Hub()
-    await hub.open()
-    return hub
 
 
 async def _end_when_gone(listener: Listener, receive: Receive) -> None:

@@ -30,9 +30,13 @@ def age_everything(days: int) -> None:
         aged = "(lpad(to_hex((('x' || left(replace({0}::text, '-', ''), 12))::bit(48)::bigint - %s::bigint)), 12, '0')"
         aged += " || right(replace({0}::text, '-', ''), 20))::uuid"
         milliseconds = days * 24 * 3600 * 1000
-        for table, column in (("event", "id"), ("audience", "event_id")):
-            cursor.execute(f"UPDATE eventlog_{table} SET {column} = {aged.format(column)}", [milliseconds])  # noqa: S608  # our own tables
-        cursor.execute(f"UPDATE reactions_processed SET event_id = {aged.format('event_id')}", [milliseconds])  # noqa: S608  # our own tables
+        for table, column in (
+            ("eventlog_event", "id"),
+            ("eventlog_audience", "event_id"),
+            ("reactions_processed", "event_id"),
+        ):
+            update = f"UPDATE {table} SET {column} = {aged.format(column)}"  # noqa: S608  # our own tables
+            cursor.execute(update, [milliseconds])
 
 
 def pay(buyer: SignedIn, order: str) -> None:
