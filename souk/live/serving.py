@@ -33,7 +33,7 @@ async def serve(application: Application, *, host: str, port: int) -> None:
 
     async def stop() -> None:
         await application.close()  # first: the server waits for its open connections
-        server.stop()
+        server.stop()  # type: ignore[no-untyped-call]  # granian ships it so
 
     stopping: list[asyncio.Task[None]] = []
     for number in (signal.SIGTERM, signal.SIGINT):

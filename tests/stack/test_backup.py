@@ -137,33 +137,6 @@ def test_a_shop_saved_while_it_sells_comes_back_and_every_cursor_goes_on(
     assert books.returncode == 0, books.stderr
 
 
-def _every_cursor_goes_on(
-    stack: SoukStack,
-    buyer: Caller,
-    mug: dict[str, Any],
-    orders: list[str],
-    *,
-    lost: str,
-    early: str,
-    late: str,
-) -> None:
-    # Who is signed in stays so. Orders from before the backup are there, and come to their end; the last one is not.
-    assert httpx.get(f"{stack.base_url}/api/v1/orders/{lost}", headers=buyer.headers).status_code == 404
-    for order in orders:
-        wait_for(lambda order=order: state_of(buyer, order) == "ACCEPTED", what="an older order is accepted")  # type: ignore[misc]  # the loop's own
-    # Who had read before the backup, and who had read what is lost: both go on, and neither waits or is refused.
-    with listening(buyer) as ear:
-        told, early_end = read_on(buyer, early)
-        _, late_end = read_on(buyer, late)
-        assert {event["subject"]["id"] for event in told if event["type"] == "order.placed"} >= set(orders)
-        fresh = buy(buyer, mug)
-        wait_for(lambda: state_of(buyer, fresh) == "ACCEPTED", what="a new order is accepted by way of the log")
-        wanted = ["order.placed", "order.confirmed", "payment.requested", "payment.captured", "order.accepted"]
-        for end in (early_end, late_end):
-            assert [event["type"] for event in read_on(buyer, end)[0]] == wanted
-        wait_for(lambda: [event["type"] for event in ear.heard][-5:] == wanted, what="it is heard live")
-
-
 def test_a_backup_that_cannot_be_restored_leaves_the_shop_as_it_was_and_running(
     stack: SoukStack, tmp_path: Path
 ) -> None:
