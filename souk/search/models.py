@@ -29,7 +29,7 @@ class SearchProduct(models.Model):
     class Meta:
         db_table = "search_product"
         indexes = [
-            GinIndex(fields=["document"], name="search_document", fastupdate=False),
+            GinIndex(fields=["document"], name="search_document", fastupdate=True),
             models.Index(fields=["seller_id", "-published_id"], name="search_newest_of_seller"),
         ]
 

@@ -25,7 +25,8 @@ def granian_argv(*, host: str, port: int, workers: int = WORKERS) -> tuple[str, 
     return (
         sys.executable, "-m", "granian", "souk.wsgi:application", "--interface", "wsgi", "--host", host,
         "--port", str(port), "--workers", str(workers), "--blocking-threads", str(THREADS),
-        "--backpressure", str(BACKPRESSURE), "--backlog", "1024", "--http", "1", "--no-ws",
+        "--blocking-threads-idle-timeout", "600", "--backpressure", str(BACKPRESSURE), "--backlog", "1024",
+        "--http", "1", "--no-ws",
         "--respawn-failed-workers", "--workers-kill-timeout", "8s", "--log-level", "warning",
     )  # fmt: skip
 

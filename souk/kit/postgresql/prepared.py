@@ -2,7 +2,7 @@
 
 A cursor of psycopg costs several times what the server takes for such a statement: it waits in Python, learns the types
 anew, and Django's own cursors bind on the client's side and prepare nothing. Here libpq itself is asked, through
-psycopg's wrapper of it, and waits outside of the interpreter's lock. docs/decisions/0026-hot-reads.md has the figures.
+psycopg's wrapper of it, and waits outside of the interpreter's lock. docs/decisions/0030-hot-reads.md has the figures.
 """
 
 from __future__ import annotations
