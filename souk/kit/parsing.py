@@ -86,7 +86,9 @@ def _chunked_body(request: HttpRequest) -> bytes:
 
 def shaped(shape: type[AnyShape], value: Any) -> AnyShape:
     """The value in this shape. Raises ValidationFailed with one error per wrong place."""
-    errors = [_error("invalid", "No NUL and no lone surrogate, please.", place) for place in _unstorable(value, "")]
+    errors = []
+    if _may_be_unstorable(value):
+        errors = [_error("invalid", "No NUL and no lone surrogate, please.", place) for place in _unstorable(value, "")]
     if not errors:
         try:
             return msgspec.convert(value, shape)
@@ -163,6 +165,14 @@ def _read(text: str, hint: Any) -> str | int | bool:
     if wanted is bool and text in ("true", "false"):
         return text == "true"
     return text
+
+
+def _may_be_unstorable(value: Any) -> bool:
+    """Whether it is worth while to look at every string of a value that came as JSON: hardly ever."""
+    try:
+        return b"\\u0000" in msgspec.json.encode(value)
+    except (UnicodeEncodeError, OverflowError, msgspec.MsgspecError, TypeError, ValueError, RecursionError):
+        return True
 
 
 def _unstorable(value: Any, place: str) -> Iterator[str]:
