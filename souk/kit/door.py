@@ -47,12 +47,13 @@ class Door(APIView):
             name = (request.method or "").lower()
             found = getattr(self, name, None) if name in self.http_method_names else None
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
+            response: HttpResponseBase
             response = read_again_if_lost(handler) if request.method in SAFE else self.write(asked, handler)
         except Exception as error:  # noqa: BLE001  # the one place where every refusal and defect becomes an answer
             response = self.handle_exception(error)
         if plain:
             response = self.finalize_response(asked, response, *args, **kwargs)  # type: ignore[arg-type]  # it takes any HttpResponseBase
-        self.response = response
+        self.response = response  # type: ignore[assignment]  # the same
         return response
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
@@ -63,7 +64,7 @@ class Door(APIView):
         if "HTTP_AUTHORIZATION" in request._request.META:
             self.perform_authentication(request)
         else:
-            request.user = request.auth = None
+            request.user = request.auth = None  # type: ignore[assignment]  # UNAUTHENTICATED_USER is None
         if self.permission_classes:
             self.check_permissions(request)
         self.check_throttles(request)

@@ -75,7 +75,7 @@ class RequestContext:
 def finish(request: HttpRequest, response: HttpResponseBase, request_id: str) -> None:
     """Set what every answer carries."""
     # Where the headers lie: names and values here are known to be fit for a header, which setting one checks anew.
-    headers: dict[str, Any] = response.headers._store  # type: ignore[attr-defined]
+    headers: dict[str, Any] = response.headers._store
     for name, header in ALWAYS.items():
         if name not in headers:
             headers[name] = header

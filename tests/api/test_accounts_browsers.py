@@ -33,8 +33,8 @@ def test_every_answer_carries_the_security_headers(seller: SignedIn) -> None:
 def test_the_headers_are_those_of_djangos_own_middleware(anonymous: Api, settings: Any) -> None:
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
-    def djangos(request: HttpRequest) -> HttpResponse:
-        answer = HttpResponse("{}")
+    def djangos(request: HttpRequest) -> Any:
+        answer: Any = HttpResponse("{}")
         for layer in (SecurityMiddleware, XFrameOptionsMiddleware, CommonMiddleware):
             answer = layer(lambda _, answer=answer: answer)(request)
         return answer

@@ -2,7 +2,7 @@
 
 A cursor of psycopg costs several times what the server takes for such a statement: it waits in Python, learns the types
 anew, and Django's own cursors bind on the client's side and prepare nothing. Here libpq itself is asked, through
-psycopg's wrapper of it, and waits outside of the interpreter's lock. docs/decisions/0030-hot-reads.md has the figures.
+psycopg's wrapper of it, and waits outside of the interpreter's lock. docs/decisions/0033-hot-reads.md has the figures.
 """
 
 from __future__ import annotations
@@ -53,7 +53,8 @@ def prepared_rows(statement: str, parameters: Mapping[str, Any]) -> list[tuple[A
     """
     result, transformer = _executed(statement, parameters, Format.BINARY)
     transformer.set_pgresult(result)
-    return transformer.load_rows(0, result.ntuples, tuple)
+    rows: list[tuple[Any, ...]] = transformer.load_rows(0, result.ntuples, tuple)
+    return rows
 
 
 def prepared_texts(statement: str, parameters: Mapping[str, Any]) -> list[tuple[bytes | None, ...]]:
