@@ -128,9 +128,9 @@ def test_entries_that_nobody_was_given_and_those_not_acknowledged_are_told_of_ea
     group.read_new(wait_milliseconds=10)
     given = event_path().consumers[0].group
     assert given is not None
-    assert (given.entries, given.pending, given.readers) == (1, 1, 1)
-    assert metric('souk_group_pending{consumer="payments"}') == 1
-    assert metric('souk_group_lag_entries{consumer="payments"}') == 1
+    assert (given.entries, given.pending, given.readers) == (0, 2, 1)
+    assert metric('souk_group_pending{consumer="payments"}') == 2
+    assert metric('souk_group_lag_entries{consumer="payments"}') == 0
 
 
 def test_the_terminal_shows_the_same_figures_as_a_table_and_as_json(
