@@ -20,7 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import close_old_connections, transaction
+from django.db import connection, transaction
 
 from souk.kit.context import enter
 from souk.kit.postgresql.prepared import prepared_rows
@@ -216,7 +216,7 @@ def _put(waiting: deque[_Question], came: SimpleQueue[_Came]) -> None:
                 came.put(_Came(question, error=error))
     finally:
         enter()
-        close_old_connections()
+        connection.close()
 
 
 def _settle(
