@@ -63,6 +63,7 @@ class Window:
     base_url: str
     refusals: set[int] = field(default_factory=set)
     offline: bool = False
+    first_refresh: str = ""
     troubles: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
 
@@ -79,7 +80,7 @@ class Window:
             "addEventListener('securitypolicyviolation', event =>"
             " console.error(`policy violated: ${event.violatedDirective} ${event.blockedURI}`))"
         )
-        window = cls(context, base_url)
+        window = cls(context, base_url, first_refresh=person.refresh if person else "")
         context.on("console", window._hear)
         context.on("weberror", lambda error: window.troubles.append(f"uncaught: {error.error}"))
         context.on("request", window._note)

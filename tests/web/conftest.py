@@ -60,7 +60,8 @@ def open_window(browser: Any, web_stack: SoukStack) -> Iterator[Opener]:
 
     def opened(person: Person | None = None, **options: Any) -> Window:
         base_url = options.pop("base_url", person.base_url if person else web_stack.base_url)
-        windows.append(Window.open(browser, base_url, person, **options))
+        # With tokens of its own: renewing them in the browser ends the ones it began with.
+        windows.append(Window.open(browser, base_url, person and person.signed_in(), **options))
         return windows[-1]
 
     yield opened

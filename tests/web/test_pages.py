@@ -118,8 +118,7 @@ def test_every_page_holds_together_and_axe_finds_nothing_serious(look: str, open
     for name, (person, path) in world.pages.items():
         who = person.username if person else None
         if who not in windows:
-            fresh = person.signed_in() if person else None
-            windows[who] = open_window(fresh, base_url=world.seller.base_url, **LOOKS[look])
+            windows[who] = open_window(person, base_url=world.seller.base_url, **LOOKS[look])
             windows[who].refusals = {404}
         tab = windows[who].page(path)
         tab.wait_for_load_state("networkidle") if person is None else tab.wait_for_timeout(400)
