@@ -31,6 +31,7 @@ PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch":
 DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
 # Generous: other work may have the processors. Nothing here asserts how long something took.
 PATIENCE = 45_000
+expect.set_options(timeout=PATIENCE)
 # What a browser itself writes when an answer is a refusal or does not come. The page's own errors look different.
 REFUSED = re.compile(
     r"Failed to load resource: the server responded with a status of (\d+)|Failed to load resource: net::ERR"

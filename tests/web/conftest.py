@@ -87,9 +87,11 @@ def own_api(web_stack: SoukStack, tmp_path: Path) -> Callable[..., AbstractConte
     @contextmanager
     def started(**settings: str) -> Iterator[OwnApi]:
         api = OwnApi(web_stack, free_port(set()), settings, tmp_path)
-        api.start()
-        yield api
-        api.stop()
+        try:
+            api.start()
+            yield api
+        finally:
+            api.stop()
 
     return started
 

@@ -173,7 +173,7 @@ def test_a_buyer_gets_along_with_the_keyboard_alone(open_window: Any, seller: Pe
     tab.keyboard.type(word)
     expect(tab.get_by_role("option").first).to_contain_text(word)
     tab.keyboard.press("ArrowDown")
-    expect(tab.get_by_role("option", selected=True)).to_contain_text(word)
+    expect(tab.get_by_role("listbox").get_by_role("option", selected=True)).to_contain_text(word)
     tab.keyboard.press("Escape")
     expect(tab.get_by_role("listbox")).to_be_hidden()
     tab.keyboard.press("Enter")
