@@ -7,7 +7,7 @@ BIN := .venv/bin
 # `make setup PYTHON=python3.12` uses, from then on, another interpreter than the `python3` on the path.
 export PYTHON
 
-.PHONY: help setup run test test-unit test-api test-stack test-races test-web check lint types imports migrations pages format
+.PHONY: help setup run test test-unit test-api test-stack test-races test-faults test-web check lint types imports migrations pages format
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -22,7 +22,8 @@ test: setup  ## all tests; starts what they need
 	@$(BIN)/pytest
 
 test-unit: setup  ## tests that need no service, in seconds
-	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races --ignore tests/web
+	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races --ignore tests/web \
+		--ignore tests/faults/test_faults.py --ignore tests/faults/test_checker_database.py
 
 test-api: setup  ## tests through HTTP on a real PostgreSQL
 	@$(BIN)/pytest tests/api
@@ -38,6 +39,10 @@ test-races: setup  ## concurrent buyers, sellers and clocks, with many seeds (SE
 test-web: setup  ## the shop front in a real browser (Chromium; installs it with apt-get where that is possible)
 	@.ci/browser
 	@$(BIN)/pytest tests/web
+
+# 3 is the seeds 1 to 3, 4-6 these three; FAULTS names some of docs/reliability.md, by name or number.
+test-faults: setup  ## parts die under load; adds to docs/reliability.md (SEEDS=1, FAULTS=3,slot_lost)
+	@FAULT_TABLE=1 FAULT_SEEDS=$(if $(filter file,$(origin SEEDS)),1,$(SEEDS)) FAULTS=$(FAULTS) $(BIN)/pytest tests/faults/test_faults.py
 
 check: setup  ## lint, format, types, import directions, migrations, generated pages
 	@$(MAKE) --keep-going lint types imports migrations pages deployment
