@@ -20,6 +20,7 @@ ROOM_FILES = {
     "serializers.py",
     "views.py",
     "urls.py",
+    "contract.py",
     "admin.py",
 }
 ROOM_FOLDERS = {"operations", "migrations"}

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
 from souk.accounts.models import User
-from souk.kit.parsing import Page, Shape
+from souk.kit.parsing import Count, Moment, Page, Shape, told
 
-DisplayName = Annotated[str, msgspec.Meta(max_length=100)]
-Bio = Annotated[str, msgspec.Meta(max_length=2000)]
-Email = Annotated[str, msgspec.Meta(max_length=254)]
+SHOWABLE = r"^[^\x00-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+SHOWABLE_TEXT = r"^[^\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]*$"
+DisplayName = Annotated[str, msgspec.Meta(max_length=100), told(pattern=SHOWABLE)]
+Bio = Annotated[str, msgspec.Meta(max_length=2000), told(pattern=SHOWABLE_TEXT)]
+Email = Annotated[
+    str,
+    msgspec.Meta(max_length=254),
+    told(anyOf=[{"type": "string", "format": "email"}, {"type": "string", "maxLength": 0}]),
+]
 # Generous: what counts is the length after NFKC, which the operation judges.
-Password = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-Username = Annotated[str, msgspec.Meta(min_length=1, max_length=128)]
-
+Password = Annotated[str, msgspec.Meta(min_length=1, max_length=512), told(writeOnly=True)]
+NewPassword = Annotated[
+    str,
+    msgspec.Meta(min_length=1, max_length=512),
+    told(minLength=8, maxLength=128, format="password", writeOnly=True),
+]
+Username = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=128), told(minLength=3, maxLength=32, pattern=r"^[A-Za-z0-9_.\-]+$")
+]
+# What a parameter of a form takes, as LONGEST_VALUE in souk.accounts.tokens says.
+FormValue = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
+Ignorable = Annotated[str, msgspec.Meta(max_length=1024)]
 MailedTokenText = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
@@ -26,7 +40,7 @@ class RegisterIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody sends to open an account."""
 
     username: Username
-    password: Password
+    password: NewPassword
     email: Email | None = None
     display_name: DisplayName = ""
 
@@ -57,10 +71,10 @@ class UserOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     username: str
     display_name: str
     bio: str
-    followers_count: int
-    products_count: int
-    created: datetime
-    updated: datetime
+    followers_count: Count
+    products_count: Count
+    created: Moment
+    updated: Moment
     followed: bool | UnsetType = UNSET
 
 
@@ -82,7 +96,7 @@ class ChangePasswordIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What somebody sends to change their password."""
 
     current_password: Password
-    new_password: Password
+    new_password: NewPassword
 
 
 class PasswordResetIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -95,13 +109,69 @@ class ConfirmResetIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     """What somebody sends who got the mail."""
 
     token: MailedTokenText
-    new_password: Password
+    new_password: NewPassword
 
 
 class ConfirmEmailIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What somebody sends to prove that they read their mail."""
 
     token: MailedTokenText
+
+
+class AcceptedOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """It was taken, and nothing can be said about it."""
+
+
+class TokenIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The form of a token request: user name and password, or a refresh token."""
+
+    grant_type: Literal["password", "refresh_token"]
+    client_id: FormValue
+    username: FormValue | UnsetType = UNSET
+    password: FormValue | UnsetType = UNSET
+    refresh_token: FormValue | UnsetType = UNSET
+    client_secret: Ignorable | UnsetType = UNSET
+    scope: Literal["souk"] | UnsetType = UNSET
+
+
+class RevocationIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The form of a revocation."""
+
+    token: FormValue
+    client_id: FormValue
+    token_type_hint: Literal["access_token", "refresh_token"] | UnsetType = UNSET
+    client_secret: Ignorable | UnsetType = UNSET
+
+
+class TokenOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Tokens. `expires_in` is in seconds."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+    refresh_token: str
+    scope: str
+
+
+class OAuthErrorOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """An error of RFC 6749, section 5.2."""
+
+    error: str
+    error_description: str | UnsetType = UNSET
+
+
+class MetadataOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What the token doors can do (RFC 8414)."""
+
+    issuer: str
+    token_endpoint: str
+    token_endpoint_auth_methods_supported: list[str]
+    revocation_endpoint: str
+    revocation_endpoint_auth_methods_supported: list[str]
+    grant_types_supported: list[str]
+    response_types_supported: list[str]
+    scopes_supported: list[str]
+    service_documentation: str
 
 
 class UsersOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -23,5 +23,5 @@ api_urlpatterns = [
 root_urlpatterns = [
     path("oauth/token", views.token),
     path("oauth/revoke", views.revoke),
-    path(".well-known/oauth-authorization-server", views.metadata),
+    path(".well-known/oauth-authorization-server", views.Metadata.as_view()),
 ]

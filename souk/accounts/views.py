@@ -28,6 +28,7 @@ from souk.accounts.operations import (
     verify_email,
 )
 from souk.accounts.serializers import (
+    AcceptedOut,
     ChangePasswordIn,
     ConfirmEmailIn,
     ConfirmResetIn,
@@ -42,9 +43,9 @@ from souk.accounts.serializers import (
 )
 from souk.accounts.tokens import TokenRefused, issue_token, read_form, revoke_token, token_error
 from souk.kit.cursor import BadCursor, decode_cursor, link_next, paged
-from souk.kit.door import Door, answer, created, no_content
+from souk.kit.door import Door, PlainDoor, answer, created, no_content
 from souk.kit.parsing import Nothing, Page, parsed, query_of
-from souk.kit.problem import MethodNotAllowed, NotFound, Refused, refusal_of
+from souk.kit.problem import NotFound, Refused, refusal_of
 from souk.kit.ratelimit import RequestThrottle, Use, address_of, use
 
 GUESS_COST = 5
@@ -185,7 +186,7 @@ class PasswordResets(Door):
 
     def post(self, request: Request) -> HttpResponse:
         request_password_reset(email=parsed(PasswordResetIn, request).email)
-        return answer({}, status=202)
+        return answer(AcceptedOut(), status=202)
 
 
 class PasswordResetConfirmation(Door):
@@ -221,26 +222,26 @@ def revoke(request: HttpRequest) -> HttpResponse:
     return _oauth(request, revoke_token)
 
 
-def metadata(request: HttpRequest) -> HttpResponse:
+class Metadata(PlainDoor):
     """`GET /.well-known/oauth-authorization-server` (RFC 8414)."""
-    if request.method not in ("GET", "HEAD"):
-        raise MethodNotAllowed(headers={"Allow": "GET, HEAD"})
-    use(request, Use("reads", address_of(request)))
-    issuer = request.build_absolute_uri("/").rstrip("/")
-    methods = ["none", "client_secret_basic", "client_secret_post"]
-    return answer(
-        {
-            "issuer": issuer,
-            "token_endpoint": f"{issuer}/oauth/token",
-            "token_endpoint_auth_methods_supported": methods,
-            "revocation_endpoint": f"{issuer}/oauth/revoke",
-            "revocation_endpoint_auth_methods_supported": methods,
-            "grant_types_supported": [*(["password"] if settings.PASSWORD_GRANT else []), "refresh_token"],
-            "response_types_supported": [],
-            "scopes_supported": ["souk"],
-            "service_documentation": f"{issuer}/docs",
-        }
-    )
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        use(request, Use("reads", address_of(request)))
+        issuer = request.build_absolute_uri("/").rstrip("/")
+        methods = ["none", "client_secret_basic", "client_secret_post"]
+        return answer(
+            {
+                "issuer": issuer,
+                "token_endpoint": f"{issuer}/oauth/token",
+                "token_endpoint_auth_methods_supported": methods,
+                "revocation_endpoint": f"{issuer}/oauth/revoke",
+                "revocation_endpoint_auth_methods_supported": methods,
+                "grant_types_supported": [*(["password"] if settings.PASSWORD_GRANT else []), "refresh_token"],
+                "response_types_supported": [],
+                "scopes_supported": ["souk"],
+                "service_documentation": f"{issuer}/api/v1/docs",
+            }
+        )
 
 
 def _oauth(request: HttpRequest, operation: Callable[[HttpRequest, dict[str, str]], HttpResponse]) -> HttpResponse:

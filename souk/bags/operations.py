@@ -23,6 +23,7 @@ UNTOUCHED = timedelta(days=90)
 class BagEmpty(Refused):
     """There is nothing in the bag to order."""
 
+    advice = "Put something in: `PUT /bag/lines/{product_id}`."
     status, code, title = 409, "bag_empty", "The bag is empty"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -14,10 +13,11 @@ from rest_framework.request import Request
 from souk.bags.machine import BagMachine
 from souk.bags.models import Bag
 from souk.catalog.machine import ACTIVE, ARCHIVED
+from souk.catalog.serializers import ProductState
 from souk.kit.door import require_match
-from souk.kit.machine import events_allowed
-from souk.kit.money import Money
-from souk.kit.parsing import Shape
+from souk.kit.machine import events_allowed, states_of
+from souk.kit.money import Money, Total
+from souk.kit.parsing import Count, Moment, Shape, words_of
 
 Problem = Literal["price_changed", "out_of_stock", "product_not_for_sale"]
 
@@ -34,8 +34,8 @@ class BagProductOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True
     id: UUID
     title: str
     price: Money
-    available: int
-    state: str
+    available: Count
+    state: ProductState
 
 
 class BagLineOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,7 +43,7 @@ class BagLineOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     product: BagProductOut
     quantity: int
-    line_total: Money
+    line_total: Total
     problems: list[Problem]
 
 
@@ -51,12 +51,12 @@ class BagOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A bag. `totals` has one sum per currency, in the order of the lines."""
 
     id: UUID
-    state: str
+    state: Annotated[str, words_of(*states_of(BagMachine))]
     lines: list[BagLineOut]
-    totals: list[Money]
-    created: datetime
-    updated: datetime
-    allowed_actions: list[str]
+    totals: list[Total]
+    created: Moment
+    updated: Moment
+    allowed_actions: list[Annotated[str, words_of("order")]]
 
 
 def bag_out(bag: Bag, lines: Sequence[Any]) -> BagOut:
@@ -70,7 +70,7 @@ def bag_out(bag: Bag, lines: Sequence[Any]) -> BagOut:
         id=bag.pk,
         state=bag.state,
         lines=shown,
-        totals=[Money(amount=total, currency=currency) for currency, total in sums.items()],
+        totals=[Total(amount=total, currency=currency) for currency, total in sums.items()],
         created=bag.created,
         updated=bag.updated,
         allowed_actions=events_allowed(BagMachine, bag.state, "buyer") if shown else [],
@@ -132,7 +132,7 @@ def _line_out(line: Any) -> BagLineOut:
             state=ARCHIVED if gone else line.product.state,
         ),
         quantity=line.quantity,
-        line_total=Money(amount=amount * line.quantity, currency=currency),
+        line_total=Total(amount=amount * line.quantity, currency=currency),
         problems=problems,
     )
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from souk.catalog.machine import ProductMachine
+from souk.kit.machine import states_of
 from souk.kit.money import Money
-from souk.kit.parsing import Limit, Page, Shape
+from souk.kit.parsing import Count, Cursor, Limit, Moment, Page, Shape, told, words_of
 from souk.stock.models import Movement
 
 Title = Annotated[str, msgspec.Meta(min_length=1, max_length=200, pattern=r"\S")]
@@ -21,18 +21,24 @@ OnHand = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 TAG_NAME = re.compile(r"(?=.{1,50}\Z)[a-z0-9]+(-[a-z0-9]+)*")
 TagName = Annotated[str, msgspec.Meta(max_length=50, pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$(?!\n)")]
 TagDescription = Annotated[str, msgspec.Meta(max_length=1000)]
-TagNames = Annotated[list[TagName], msgspec.Meta(max_length=20)]
+TagNames = Annotated[list[Annotated[TagName, told(format="tag-name")]], msgspec.Meta(max_length=20)]
+ProductState = Annotated[str, words_of(*states_of(ProductMachine))]
+ProductAction = Annotated[str, words_of("edit", "activate", "archive", "delete")]
+# An https link in the signs of RFC 3986.
+SIGNS = "([A-Za-z0-9._~!$&'()*+,;=:@/-]|%[0-9A-Fa-f]{2})*"
+LINK = re.compile(
+    rf"^https://[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?(:[0-9]{{1,5}})?(/{SIGNS})?([?]{SIGNS})?(#{SIGNS})?$"
+)
 
 
 class Image(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A picture somewhere else: an https link, never fetched by Souk."""
 
-    url: Annotated[str, msgspec.Meta(max_length=2000)]
+    url: Annotated[str, msgspec.Meta(max_length=2000), told(format="uri", pattern=LINK.pattern)]
     alt: Annotated[str, msgspec.Meta(max_length=300)] = ""
 
     def __post_init__(self) -> None:
-        parts = urlsplit(self.url)
-        if parts.scheme != "https" or not parts.hostname or any(sign <= " " for sign in self.url):
+        if not LINK.fullmatch(self.url):
             raise ValueError("A picture is an https link")
 
 
@@ -86,8 +92,8 @@ class SellerOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class StockOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The counters, for the seller alone."""
 
-    on_hand: int
-    reserved: int
+    on_hand: Count
+    reserved: Count
 
 
 class ProductOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=False):
@@ -98,14 +104,14 @@ class ProductOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, o
     title: str
     description: str
     price: Money
-    available: int
-    state: str
+    available: Count
+    state: ProductState
     tags: list[str]
-    images: list[Any]
-    published: datetime | None
-    created: datetime
-    updated: datetime
-    allowed_actions: list[str]
+    images: list[Image]  # as they were stored, not judged again
+    published: Moment | None
+    created: Moment
+    updated: Moment
+    allowed_actions: list[ProductAction]
     stock: StockOut | UnsetType = UNSET
 
 
@@ -138,7 +144,7 @@ class TagQuery(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of `GET /tags`: most used first is one page of ten, by name pages through all."""
 
     limit: Limit | None = None
-    cursor: str | None = None
+    cursor: Cursor | None = None
     prefix: Annotated[str, msgspec.Meta(max_length=50)] = ""
     sort: Literal["used", "name"] = "used"
 
@@ -149,9 +155,9 @@ class TagOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     id: UUID
     name: str
     description: str
-    products_count: int
-    created: datetime
-    updated: datetime
+    products_count: Count
+    created: Moment
+    updated: Moment
 
 
 class TagsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -164,7 +170,7 @@ class TagsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class MovementIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What a seller sends when something came, broke, was counted or came back; `change` is never nothing."""
 
-    change: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000)]
+    change: Annotated[int, msgspec.Meta(ge=-1_000_000, le=1_000_000), told(**{"not": {"const": 0}})]
     reason: Literal["received", "damaged", "counted", "returned"]
     note: Annotated[str, msgspec.Meta(max_length=500)] | None = None
 
@@ -177,13 +183,13 @@ class MovementOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A line of a product's stock ledger."""
 
     id: UUID
-    kind: str
+    kind: Annotated[str, words_of("received", "correction", "hold", "release", "sale")]
     change_on_hand: int
     change_reserved: int
     reason: str | None
     note: str | None
     order_id: UUID | None
-    created: datetime
+    created: Moment
 
 
 class MovementsOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -154,9 +154,9 @@ class TagOfProduct(Door):
 
     def delete(self, request: Request, product_id: UUID, name: str) -> HttpResponse:
         seller, product = _locked(request, product_id)
+        _tag_name(name)
         _require_version(request, product_id, seller)
-        if TAG_NAME.fullmatch(name):
-            untag_product(product=product, seller=seller, name=name)
+        untag_product(product=product, seller=seller, name=name)
         return no_content()
 
 

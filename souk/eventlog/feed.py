@@ -47,6 +47,7 @@ SELECT ends.first, ends.last, page.*
 class EventsExpired(Refused):
     """What came after this cursor is partly gone: events are kept for a time. `oldest` in the error begins anew."""
 
+    advice = "Read the present state of what you follow, then go on from the cursor in `oldest`."
     status, code, title = 410, "events_expired", "These events are no longer kept"
 
     def __init__(self, parameter: str, oldest: int) -> None:

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 from uuid import UUID
 
 from souk.eventlog.feed import Told
-from souk.eventlog.types import unknown_types
-from souk.kit.parsing import Limit, Shape
+from souk.eventlog.types import EVENT_TYPES, unknown_types
+from souk.kit.parsing import Count, Cursor, Limit, Moment, Shape, told, words_of
 from souk.kit.problem import MalformedRequest
+
+EventType = Annotated[str, words_of(*EVENT_TYPES)]
+ONE_TYPE = f"({'|'.join(name.replace('.', '[.]') for name in EVENT_TYPES)})"
 
 
 class EventsQuery(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query of the feed. `types` are separated by commas."""
 
-    after: str | None = None
-    types: str | None = None
+    after: Cursor | None = None
+    types: Annotated[str, told(pattern=f"^{ONE_TYPE}(,{ONE_TYPE})*$")] | None = None
     limit: Limit = 20
 
 
@@ -29,9 +31,9 @@ class SubjectOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class ActorOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who caused an event."""
+    """Who caused it."""
 
-    type: str
+    type: Annotated[str, words_of("user", "staff", "system")]
     id: UUID | None
 
 
@@ -39,10 +41,10 @@ class EventOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An event, as one user may see it."""
 
     id: UUID
-    type: str
+    type: EventType
     subject: SubjectOut
-    sequence: int
-    created: datetime
+    sequence: Count
+    created: Moment
     actor: ActorOut
     data: Mapping[str, Any]
     traceparent: str | None

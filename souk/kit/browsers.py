@@ -1,4 +1,5 @@
-"""What browsers are told beside Django's own security headers: who may call from elsewhere, what a page may do."""
+"""What browsers and caches are told beside Django's own security headers: who may call from elsewhere, what a page may
+do, and for how long an answer may be kept."""
 
 from __future__ import annotations
 
@@ -12,6 +13,9 @@ ANSWER_HEADERS = (
     "ETag, Idempotent-Replayed, Link, Location, RateLimit, RateLimit-Policy, Retry-After, WWW-Authenticate, "
     "X-Request-ID"
 )
+API = "/api/v1/"
+# A read that a stranger was answered is everybody's, for so long that a crowd asks once, and no longer.
+PUBLIC, PRIVATE = "public, max-age=2", "no-store"
 # Pages that need more (the documentation with its scripts) set their own.
 POLICY = "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
@@ -42,3 +46,14 @@ def allow_origin(request: HttpRequest, response: HttpResponseBase) -> None:
     if origin in settings.CORS_ORIGINS:
         response["Access-Control-Allow-Origin"] = origin
         response["Access-Control-Expose-Headers"] = ANSWER_HEADERS
+
+
+def tell_caches(request: HttpRequest, response: HttpResponseBase) -> None:
+    """For how long the answer may be kept, and on which headers of the request it depends."""
+    api = request.path.startswith(API)
+    if "Cache-Control" not in response.headers:
+        stranger = api and request.method in ("GET", "HEAD") and "HTTP_AUTHORIZATION" not in request.META
+        response.headers["Cache-Control"] = PUBLIC if stranger and response.status_code in (200, 304) else PRIVATE
+    if api:
+        vary = response.headers.get("Vary")
+        response.headers["Vary"] = "Accept, Authorization" if vary in (None, "Accept") else f"{vary}, Authorization"

@@ -13,13 +13,14 @@ import msgspec
 from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
+from django.views import View
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from souk.kit.idempotency import under_key
 from souk.kit.parsing import Shape, body_of
 from souk.kit.postgresql.base import read_again_if_lost
-from souk.kit.problem import VersionMismatch, sqlstate_of
+from souk.kit.problem import MethodNotAllowed, VersionMismatch, rendered, sqlstate_of
 
 DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -35,6 +36,7 @@ class Door(APIView):
     """
 
     idempotent = True  # whether POST here honours an Idempotency-Key
+    format_kwarg = None  # REST framework looks for it where it chooses a representation
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
@@ -69,6 +71,10 @@ class Door(APIView):
             self.check_permissions(request)
         self.check_throttles(request)
 
+    def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """Which methods there are stands in Allow, as in every answer."""
+        return no_content()
+
     def write(self, request: Request, handler: Callable[[], HttpResponse]) -> HttpResponse:
         """Answer a write request. Raises whatever the handler refuses; nothing is changed then."""
         body_of(request)  # before the transaction, which a slow client would otherwise keep open
@@ -84,6 +90,20 @@ class Door(APIView):
                     raise
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # spreads the retries, guards nothing
         raise AssertionError("the last try returns or raises")
+
+
+class PlainDoor(View):
+    """An address that looks at no token and counts no limit: health, pages for people."""
+
+    def http_method_not_allowed(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._with_methods(rendered(MethodNotAllowed()))
+
+    def options(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        return self._with_methods(no_content())
+
+    def _with_methods(self, response: HttpResponse) -> HttpResponse:
+        response["Allow"] = ", ".join(name.upper() for name in self.http_method_names if hasattr(self, name))
+        return response
 
 
 def answer(shape: Shape | msgspec.Raw | dict[str, Any], *, status: int = 200, etag: str | None = None) -> HttpResponse:

@@ -35,7 +35,9 @@ class SaidOnce(HttpResponse):
 
 
 class IdempotencyInProgress(Refused):
-    """A request with this key is being answered right now."""
+    """A request with this Idempotency-Key is being answered right now."""
+
+    advice = "Ask again in a second, with the same key: you will hear the answer of the first one."
 
     status, code, title = 409, "idempotency_in_progress", "The same request is being answered"
 
@@ -44,7 +46,9 @@ class IdempotencyInProgress(Refused):
 
 
 class IdempotencyKeyReused(Refused):
-    """The key stands for another request."""
+    """The Idempotency-Key was used before, for a request with another address or another body."""
+
+    advice = "Make a new key for every new request, and use the old one only to repeat the very same request."
 
     status, code, title = 422, "idempotency_key_reused", "This Idempotency-Key belongs to another request"
 

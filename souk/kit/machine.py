@@ -19,7 +19,9 @@ Party = Literal["buyer", "seller", "staff", "system"]
 
 
 class IllegalTransition(Refused):
-    """The state does not allow the event."""
+    """What was asked for is not possible in the state that the thing is in now."""
+
+    advice = "Read it again: `state` says where it is, `allowed_actions` what you can do. `/machines` draws all states."
 
     status, code, title = 409, "illegal_transition", "The state does not allow this"
 

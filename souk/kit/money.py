@@ -6,7 +6,7 @@ from typing import Annotated
 
 import msgspec
 
-from souk.kit.parsing import Shape
+from souk.kit.parsing import Count, Shape, told
 
 LARGEST_AMOUNT = 10**12
 
@@ -25,8 +25,15 @@ DIGITS = {
     **dict.fromkeys("BHD IQD JOD KWD LYD OMR TND".split(), 3),
 }
 
-Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, msgspec.Meta(pattern=r"^[A-Z]{3}$"), told(enum=sorted(CURRENCIES))]
 Amount = Annotated[int, msgspec.Meta(ge=0, le=LARGEST_AMOUNT)]
+
+
+class Total(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A sum of amounts, which may be larger than any one price."""
+
+    amount: Count
+    currency: Currency
 
 
 class Money(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from datetime import datetime
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -33,13 +34,32 @@ class Shape(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 AnyShape = TypeVar("AnyShape", bound=Shape)
 Limit = Annotated[int, msgspec.Meta(ge=1, le=100)]
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+
+
+def told(**schema: Any) -> msgspec.Meta:
+    """What the contract says of a value, in JSON Schema; nothing checks it here, the operations judge it.
+
+    It wins over what the type says, where that is the more generous.
+    """
+    return msgspec.Meta(extra_json_schema={"x-told": schema})
+
+
+def words_of(*words: str) -> msgspec.Meta:
+    """Of a text that the contract shows as one of these words: for what goes out."""
+    return told(enum=list(words))
+
+
+# Reading it is the list's own affair.
+Cursor = Annotated[str, told(format="cursor")]
 
 
 class Page(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The query parameters of every list."""
 
     limit: Limit = 20
-    cursor: str | None = None
+    cursor: Cursor | None = None
 
 
 class Nothing(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -76,8 +76,9 @@ return told
 
 
 class RateLimited(Refused):
-    """Too much in too short a time. 429; `retry_after` is in seconds."""
+    """Too much was asked for in too short a time. `RateLimit-Policy` names the limit."""
 
+    advice = "Wait for as many seconds as `Retry-After` says. `RateLimit` in every answer tells how much is left."
     status, code, title = 429, "rate_limited", "Too many requests"
 
     def __init__(self, detail: str = "", *, retry_after: int, headers: dict[str, str] | None = None) -> None:

@@ -18,7 +18,8 @@ from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 
 from souk.kit import context, measures, problem
-from souk.kit.browsers import POLICY, allow_origin, preflight
+from souk.kit.browsers import POLICY, allow_origin, preflight, tell_caches
+from souk.kit.compression import compress
 from souk.kit.entity import new_id
 from souk.kit.ratelimit import rate_limit_headers
 
@@ -80,6 +81,8 @@ def finish(request: HttpRequest, response: HttpResponseBase, request_id: str) ->
         if name not in headers:
             headers[name] = header
     headers[REQUEST_ID] = ("X-Request-ID", request_id)
+    tell_caches(request, response)
+    compress(request, response)
     if not response.streaming and "content-length" not in headers:
         headers["content-length"] = ("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
     for name, value in rate_limit_headers(request):

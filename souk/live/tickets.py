@@ -18,6 +18,7 @@ from django.db import connection
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from souk.kit.parsing import Shape
 from souk.kit.problem import DependencyUnavailable, NotAuthenticated
 
 TICKET_SECONDS = 60
@@ -28,6 +29,13 @@ HOLDERS = """
      WHERE t.token_checksum = ANY(%s) AND t.expires > clock_timestamp() AND t.created >= u.token_epoch
        AND u.is_active AND u.deleted IS NULL
 """
+
+
+class TicketOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A ticket for one live connection, good for `expires_in` seconds."""
+
+    ticket: str
+    expires_in: int
 
 
 def checksum_of(token: str) -> str:

@@ -7,15 +7,8 @@ from rest_framework.request import Request
 
 from souk.accounts.authentication import signed_in
 from souk.kit.door import Door, answer
-from souk.kit.parsing import Nothing, Shape, parsed
-from souk.live.tickets import TICKET_SECONDS, bearer_of, checksum_of, issue_ticket
-
-
-class TicketOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A ticket for one live connection, good for `expires_in` seconds."""
-
-    ticket: str
-    expires_in: int
+from souk.kit.parsing import Nothing, parsed
+from souk.live.tickets import TICKET_SECONDS, TicketOut, bearer_of, checksum_of, issue_ticket
 
 
 class Tickets(Door):

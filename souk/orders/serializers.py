@@ -12,12 +12,14 @@ import msgspec
 from django.http import QueryDict
 
 from souk.catalog.serializers import SellerOut
-from souk.kit.machine import events_allowed
-from souk.kit.money import Money
-from souk.kit.parsing import UNSTORABLE, Page, Shape, below
+from souk.eventlog.serializers import ActorOut
+from souk.kit.machine import events_allowed, states_of
+from souk.kit.money import Money, Total
+from souk.kit.parsing import UNSTORABLE, Count, Moment, Page, Shape, below, told, words_of
 from souk.kit.problem import ValidationFailed
 from souk.orders.machine import PENDING, OrderMachine
 from souk.orders.models import Order, OrderLine
+from souk.payments.gateway import TOKENS
 
 CARD_NUMBER = re.compile(r"(?<!\d)\d(?:[ -]?\d){12,18}(?!\d)")
 CARD_FOUND = {
@@ -25,6 +27,7 @@ CARD_FOUND = {
     "detail": "This looks like a card number. Souk takes the payment provider's tokens only.",
 }
 OrderState = Literal["PENDING_CONFIRMATION", "CONFIRMED", "ACCEPTED", "NOT_CONFIRMED", "CANCELLED"]
+ShownState = Annotated[str, words_of(*states_of(OrderMachine))]
 
 
 class LineIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,7 +47,7 @@ class CardIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Payment details: a token of the provider, never a card number."""
 
     method: Literal["card"]
-    token: Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=100), told(enum=sorted(TOKENS))]
 
 
 class ConfirmOrderIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -67,14 +70,14 @@ class LineOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     title: str
     unit_price: Money
     quantity: int
-    line_total: Money
+    line_total: Total
 
 
 class PaymentOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The last attempt to be paid; `attempts` counts the confirmations."""
 
-    state: str
-    attempts: int
+    state: Annotated[str, words_of("REQUESTED", "CAPTURED", "DECLINED", "REFUNDED")]
+    attempts: Count
     decline_code: str | None
 
 
@@ -82,18 +85,18 @@ class OrderOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order, for its buyer."""
 
     id: UUID
-    state: str
+    state: ShownState
     lines: list[LineOut]
-    total: Money
-    expires_at: datetime
-    confirmed_at: datetime | None
-    accepted_at: datetime | None
-    closed_at: datetime | None
-    reason: str | None
+    total: Total
+    expires_at: Moment
+    confirmed_at: Moment | None
+    accepted_at: Moment | None
+    closed_at: Moment | None
+    reason: Annotated[str, words_of("expired", "payment_declined")] | None
     payment: PaymentOut | None
-    allowed_actions: list[str]
-    created: datetime
-    updated: datetime
+    allowed_actions: list[Annotated[str, words_of("confirm", "cancel")]]
+    created: Moment
+    updated: Moment
 
 
 class OrdersOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -115,13 +118,13 @@ class SaleOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """An order, for a seller of some of its lines. `total` is the sum of these lines."""
 
     id: UUID
-    state: str
+    state: ShownState
     buyer: PartyOut
     lines: list[LineOut]
-    total: Money
+    total: Total
     allowed_actions: list[str]
-    created: datetime
-    updated: datetime
+    created: Moment
+    updated: Moment
 
 
 class SalesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -131,24 +134,17 @@ class SalesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next: str | None
 
 
-class ActorOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Who caused a change."""
-
-    type: str
-    id: UUID | None
-
-
 class TransitionOut(
     Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"source": "from", "target": "to"}
 ):
     """One change of the order's state."""
 
     sequence: int
-    source: str | None
-    target: str
+    source: ShownState | None
+    target: ShownState
     event: str
     actor: ActorOut
-    at: datetime
+    at: Moment
 
 
 class HistoryOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -166,7 +162,7 @@ def order_out(order: Order, *, now: datetime) -> OrderOut:
         id=order.pk,
         state=order.state,
         lines=[line_out(line, order.currency) for line in order.lines],
-        total=Money(amount=order.total, currency=order.currency),
+        total=Total(amount=order.total, currency=order.currency),
         expires_at=order.expires_at,
         confirmed_at=order.confirmed_at,
         accepted_at=order.accepted_at,
@@ -194,7 +190,7 @@ def sale_out(order: Order, buyer: PartyOut, lines: Sequence[OrderLine]) -> SaleO
         state=order.state,
         buyer=buyer,
         lines=[line_out(line, order.currency) for line in lines],
-        total=Money(amount=sum(line.unit_price * line.quantity for line in lines), currency=order.currency),
+        total=Total(amount=sum(line.unit_price * line.quantity for line in lines), currency=order.currency),
         created=order.created,
         updated=order.updated,
         allowed_actions=[],
@@ -209,7 +205,7 @@ def line_out(line: OrderLine, currency: str) -> LineOut:
         title=line.title,
         unit_price=Money(amount=line.unit_price, currency=currency),
         quantity=line.quantity,
-        line_total=Money(amount=line.unit_price * line.quantity, currency=currency),
+        line_total=Total(amount=line.unit_price * line.quantity, currency=currency),
     )
 
 

@@ -20,6 +20,7 @@ from souk.bags.operations import lock_open_bag
 from souk.bags.serializers import price_of, require_bag_version
 from souk.eventlog.models import Transition
 from souk.eventlog.operations import database_now
+from souk.eventlog.serializers import ActorOut
 from souk.kit.cursor import decode_cursor, link_next, paged
 from souk.kit.door import Door, answer, created, etags_in, is_known, not_modified, require_match
 from souk.kit.parsing import Nothing, Page, body_of, decoded_json, parsed, query_of
@@ -28,7 +29,6 @@ from souk.orders.models import Order, OrderLine
 from souk.orders.operations import Line, cancel_order, confirm_order, order_bag, place_order
 from souk.orders.operations.locking import lock_own_order
 from souk.orders.serializers import (
-    ActorOut,
     ConfirmOrderIn,
     HistoryOut,
     OrderOut,

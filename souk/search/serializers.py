@@ -7,10 +7,11 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 import msgspec
+from msgspec import UNSET, UnsetType
 
 from souk.catalog.serializers import ProductOut
 from souk.kit.money import CURRENCIES, Amount
-from souk.kit.parsing import Page, Shape
+from souk.kit.parsing import Page, Shape, told
 from souk.kit.problem import MalformedRequest
 
 MOST_TERMS = 10
@@ -23,10 +24,10 @@ class ProductQuery(Page, frozen=True, kw_only=True, forbid_unknown_fields=True):
     q: Annotated[str, msgspec.Meta(max_length=1000)] | None = None
     tag: Annotated[list[Annotated[str, msgspec.Meta(max_length=50)]], msgspec.Meta(max_length=20)] = []
     seller: UUID | None = None
-    available: bool | None = None
+    available: Annotated[bool, told(const=True)] | None = None
     min_price: Amount | None = None
     max_price: Amount | None = None
-    currency: Annotated[str, msgspec.Meta(max_length=3)] | None = None
+    currency: Annotated[str, msgspec.Meta(max_length=3), told(enum=sorted(CURRENCIES))] | None = None
     id: Annotated[list[UUID], msgspec.Meta(max_length=100)] = []
     sort: Literal["newest", "relevance"] = "newest"
 
@@ -58,9 +59,10 @@ def _refused(parameter: str, detail: str) -> MalformedRequest:
 class FoundOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A page of products that were searched for.
 
-    `did_you_mean` is a spelling that matches when the one that was asked does not; `results` are of it then.
+    `did_you_mean` is there whenever `q` is: a spelling that matches when the one that was asked does not; `results` are
+    of it then.
     """
 
     results: list[ProductOut]
     next: str | None
-    did_you_mean: str | None
+    did_you_mean: str | UnsetType | None = UNSET

@@ -27,6 +27,7 @@ Reason = Literal["received", "damaged", "counted", "returned"]
 class StockBelowReserved(Refused):
     """More is held for orders than would be on hand."""
 
+    advice = "Set at least what is `reserved`, or wait until the orders that hold it have ended."
     status, code, title = 409, "stock_below_reserved", "More is held for orders than would be on hand"
 
 
@@ -84,14 +85,14 @@ def lock_stock(*, product_id: UUID) -> None:
 def count_stock(*, product_id: UUID, on_hand: int, actor: str) -> None:
     """Set what is on hand, as counted. The caller has locked the product. Raises StockBelowReserved."""
     if not _call("SELECT correct_stock(%s, %s, NULL, 'counted', NULL, %s)", [product_id, on_hand, actor]):
-        raise StockBelowReserved(errors=[{"pointer": "/stock", "code": "stock_below_reserved"}])
+        raise StockBelowReserved(errors=[_below("/stock")])
 
 
 def move_stock(*, product_id: UUID, change: int, reason: Reason, note: str | None, actor: str) -> UUID:
     """Add to (or take from) what is on hand, and return the movement's id. Raises StockBelowReserved."""
     moved = _call("SELECT correct_stock(%s, NULL, %s, %s, %s, %s)", [product_id, change, reason, note, actor])
     if moved is None:
-        raise StockBelowReserved(errors=[{"pointer": "/change", "code": "stock_below_reserved"}])
+        raise StockBelowReserved(errors=[_below("/change")])
     return UUID(str(moved))
 
 
@@ -105,3 +106,7 @@ def _call(sql: str, parameters: list[Any]) -> Any:
         cursor.execute(sql, parameters)
         (value,) = cursor.fetchone()
         return value
+
+
+def _below(pointer: str) -> dict[str, str]:
+    return {"pointer": pointer, "code": StockBelowReserved.code, "detail": "More than that is held for orders."}

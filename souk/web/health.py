@@ -21,6 +21,12 @@ OLDEST_WAITING = """
 """
 
 
+class LivenessOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The process answers."""
+
+    status: Literal["live"]
+
+
 class Check(Shape, frozen=True, kw_only=True):
     """How one part is. `age_seconds` is how long something has been waiting for it, where that has a meaning.
 

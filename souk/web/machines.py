@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from django.http import HttpResponse
 from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
@@ -12,6 +14,8 @@ from souk.kit.parsing import Shape
 from souk.kit.problem import NotFound
 from souk.web.diagram import svg_of
 from souk.web.states import MACHINES, moves_of, timeout_seconds
+
+MachineName = Literal["product", "bag", "order", "payment"]
 
 
 class StateOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -7,23 +7,22 @@ from ipaddress import ip_address
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
-from django.views import View
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from souk.kit.door import answer
+from souk.kit.door import PlainDoor, answer
 from souk.kit.problem import Forbidden
-from souk.web.health import health
+from souk.web.health import LivenessOut, health
 from souk.web.metrics import metrics
 
 
-class Live(View):
+class Live(PlainDoor):
     """`GET /health/live`: the process answers."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
-        return answer({"status": "live"})
+        return answer(LivenessOut(status="live"))
 
 
-class Ready(View):
+class Ready(PlainDoor):
     """`GET /health/ready`: every part looked at. 503 without the database alone."""
 
     def get(self, request: HttpRequest) -> HttpResponse:
@@ -34,7 +33,7 @@ class Ready(View):
         return response
 
 
-class Metrics(View):
+class Metrics(PlainDoor):
     """`GET /metrics`: Prometheus text, from loopback or with the token of the settings."""
 
     def get(self, request: HttpRequest) -> HttpResponse:

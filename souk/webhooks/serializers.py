@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -10,13 +10,17 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from souk.eventlog.types import EVENT_TYPES
-from souk.kit.parsing import Shape
+from souk.kit.parsing import Count, Moment, Shape, told, words_of
 from souk.webhooks.models import Delivery, Webhook
 
-Url = Annotated[str, msgspec.Meta(max_length=2048)]
-Types = Annotated[list[Annotated[str, msgspec.Meta(max_length=64)]], msgspec.Meta(max_length=2 * len(EVENT_TYPES))]
+# What the contract says of an address; `gateway.check_url` judges it.
+HTTPS = r"^https://([a-z0-9]+(-[a-z0-9]+)*\.)+[a-z]{2,24}(:[1-9][0-9]{0,3})?(/[!$-;=?-Z_a-z~]*)?$"
+Url = Annotated[str, msgspec.Meta(max_length=2048), told(pattern=HTTPS)]
+EventType = Annotated[str, msgspec.Meta(max_length=64), words_of(*EVENT_TYPES)]
+Types = Annotated[list[EventType], msgspec.Meta(max_length=2 * len(EVENT_TYPES))]
 Description = Annotated[str, msgspec.Meta(max_length=200)]
 State = Literal["ENABLED", "DISABLED"]
+ShownState = Annotated[str, words_of("ENABLED", "DISABLED")]
 
 
 class WebhookIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -43,8 +47,8 @@ class WebhookChange(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True
 class ReplayIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True, rename={"start": "from", "end": "to"}):
     """Which events are to be sent again: those made in [from, to)."""
 
-    start: datetime
-    end: datetime
+    start: Moment
+    end: Moment
 
     def __post_init__(self) -> None:
         if self.start.tzinfo is None or self.end.tzinfo is None:
@@ -58,12 +62,12 @@ class WebhookOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: UUID
     url: str
-    types: list[str]
+    types: list[EventType]
     description: str
-    state: str
+    state: ShownState
     disabled_reason: str | None
-    created: datetime
-    updated: datetime
+    created: Moment
+    updated: Moment
     secret: str | UnsetType = UNSET
 
 
@@ -79,13 +83,13 @@ class DeliveryOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     id: UUID
     event_id: UUID
-    attempt: int
+    attempt: Count
     status_code: int | None
-    outcome: str
-    duration_ms: int | None
+    outcome: Annotated[str, words_of("pending", "delivered", "failed")]
+    duration_ms: Count | None
     error: str | None
-    created: datetime
-    next_attempt_at: datetime | None
+    created: Moment
+    next_attempt_at: Moment | None
 
 
 class DeliveriesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -98,7 +102,7 @@ class DeliveriesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True
 class QueuedOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How many events will be sent again."""
 
-    queued: int
+    queued: Count
 
 
 def webhook_out(webhook: Webhook, *, secret: str | UnsetType = UNSET) -> WebhookOut:

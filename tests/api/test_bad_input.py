@@ -26,6 +26,8 @@ PUBLIC = {
     ("GET", "/tags"),
     ("GET", "/machines"),
     ("GET", "/openapi.json"),
+    ("GET", "/docs"),
+    ("GET", "/redoc"),
 }
 PUBLIC_BELOW = ("/tags/", "/machines/")
 

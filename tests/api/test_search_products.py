@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from souk.accounts.operations.leaving import lock_user, unlock_user
 from souk.catalog.models import Product
 from souk.catalog.operations.tagging import create_tag, fold_tag_uses
-from souk.catalog.serializers import ProductOut, ProductsOut, SellerOut, StockOut, TagsOut
+from souk.catalog.serializers import Image, ProductOut, ProductsOut, SellerOut, StockOut, TagsOut
 from souk.kit.entity import moment_of
 from souk.kit.money import Money
 from souk.search.serializers import FoundOut
@@ -343,7 +343,7 @@ def test_what_postgresql_writes_is_what_is_documented(shop: dict[str, Any], sell
         available=3,
         state="ACTIVE",
         tags=["wood"],
-        images=[{"url": "https://example.org/a.png", "alt": awkward}],
+        images=[Image(url="https://example.org/a.png", alt=awkward)],
         published=moment_of(row.published_id),
         created=row.created,
         updated=row.updated,

@@ -18,8 +18,9 @@ from souk.kit.problem import NotAuthenticated, NotFound, Refused
 
 
 class OwnAccount(Refused):
-    """Nobody follows themselves. 409."""
+    """Nobody follows themselves."""
 
+    advice = "Follow somebody else."
     status, code, title = 409, "own_account", "This is your own account"
 
 

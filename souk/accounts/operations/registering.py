@@ -32,8 +32,9 @@ UNSHOWABLE_IN_TEXT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\u202a-\u20
 
 
 class UsernameTaken(Refused):
-    """Somebody has, or once had, this name. 409."""
+    """Somebody has this name, or once had it: names of deleted users are not given out again."""
 
+    advice = "Choose another name. Upper and lower case make no difference."
     status, code, title = 409, "username_taken", "The user name is taken"
 
     def __init__(self) -> None:

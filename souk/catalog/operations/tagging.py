@@ -17,6 +17,7 @@ MOST_TAGS = 20
 class TagExists(Refused):
     """Another tag has this name. 409."""
 
+    advice = "Choose another name, or use the tag that is there."
     status, code, title = 409, "tag_exists", "There is such a tag already"
 
 

@@ -19,6 +19,7 @@ from souk.stock.operations import keep_holds
 class OrderExpired(Refused):
     """The deadline has passed. The clock will close the order in a moment, if it has not yet."""
 
+    advice = "Place a new order; what it held is for sale again."
     status, code, title = 409, "order_expired", "The deadline has passed"
 
 

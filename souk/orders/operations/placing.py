@@ -78,13 +78,17 @@ class Offer(NamedTuple):
 
 
 class OutOfStock(Refused):
-    """Some lines ask for more than can be sold. 409; one error per short line, with requested and available."""
+    """Some lines ask for more than can be sold now; nothing was held. `errors` has one entry per short line."""
+
+    advice = "Order at most what is `available`, or come back: what others hold may be free again within five minutes."
 
     status, code, title = 409, "out_of_stock", "There is not enough of it"
 
 
 class ProductNotForSale(Refused):
-    """Some products are unknown, deleted, drafts or archived."""
+    """Some of the products are unknown, deleted, drafts or archived."""
+
+    advice = "Leave out the lines that `errors` points to."
 
     status, code, title = 409, "product_not_for_sale", "It is not for sale"
 
@@ -92,17 +96,23 @@ class ProductNotForSale(Refused):
 class OwnProduct(Refused):
     """Nobody buys from themselves."""
 
+    advice = "Leave out the lines that `errors` points to."
+
     status, code, title = 409, "own_product", "It is your own"
 
 
 class CurrencyMismatch(Refused):
-    """One order, one currency."""
+    """The lines have prices in different currencies."""
+
+    advice = "Place one order per currency."
 
     status, code, title = 409, "currency_mismatch", "One order takes one currency"
 
 
 class TooManyHolds(Refused):
-    """So many orders of the buyer wait for confirmation that another one would be hoarding."""
+    """So many of your orders wait for confirmation that another one would be hoarding."""
+
+    advice = "Confirm or cancel some of them, or let them expire, which takes five minutes at most."
 
     status, code, title = 409, "too_many_holds", "Too many of your orders wait for confirmation"
 

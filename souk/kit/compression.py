@@ -1,0 +1,59 @@
+"""Large answers are compressed for those who can read it: Brotli, else gzip.
+
+Secrets stand in small answers only (a token, the secret of a webhook), which are left as they are, so nothing can be
+guessed from their length.
+"""
+
+from __future__ import annotations
+
+import gzip
+
+import brotli
+from django.http import HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
+
+SMALLEST = 1400  # bytes: less fits one packet anyway
+COMPRESSIBLE = ("application/json", "text/", "application/javascript", "image/svg+xml")
+
+
+def compress(request: HttpRequest, response: HttpResponseBase) -> None:
+    """Code a large answer as Accept-Encoding allows. A compressed answer's ETag is a weak one."""
+    if (
+        not isinstance(response, HttpResponse)
+        or len(response.content) < SMALLEST
+        or "Content-Encoding" in response.headers
+    ):
+        return
+    if not response.headers.get("Content-Type", "").startswith(COMPRESSIBLE):
+        return
+    vary = response.headers.get("Vary")
+    response.headers["Vary"] = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
+    asked = request.META.get("HTTP_ACCEPT_ENCODING")
+    if asked and (coding := coding_of(asked)) is not None:
+        _compress(response, coding)
+
+
+def coding_of(asked: str) -> str | None:
+    """The coding to use for this Accept-Encoding: `br`, `gzip`, or None."""
+    wanted = {}
+    for one in asked.lower().split(","):
+        name, _, quality = one.strip().partition(";")
+        wanted[name.strip()] = quality.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    for coding in ("br", "gzip"):
+        if wanted.get(coding, wanted.get("*", False)):
+            return coding
+    return None
+
+
+def _compress(response: HttpResponse, coding: str) -> None:
+    packed = (
+        brotli.compress(response.content, quality=4)
+        if coding == "br"
+        else gzip.compress(response.content, compresslevel=5, mtime=0)
+    )
+    response.content = packed
+    response["Content-Encoding"] = coding
+    del response["Content-Length"]  # it is counted anew
+    etag = response.headers.get("ETag")
+    if etag is not None and not etag.startswith("W/"):
+        response["ETag"] = f"W/{etag}"
