@@ -7,15 +7,18 @@ BIN := .venv/bin
 # `make setup PYTHON=python3.12` uses, from then on, another interpreter than the `python3` on the path.
 export PYTHON
 
-.PHONY: help setup run test test-unit test-api test-stack test-races test-faults test-web check lint types imports migrations pages format
+.PHONY: help setup run guide test test-unit test-api test-stack test-races test-faults test-web test-contract baseline check lint types imports migrations pages format
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup:  ## make .venv with the command .venv/bin/souk (does nothing when nothing changed)
 	@.ci/setup
 
-run: setup  ## start everything, play the demonstration, stay until Ctrl-C
+guide: setup  ## build the guide that is served at /guide/ (into souk/web/guide)
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+
+run: setup guide  ## start everything, play the demonstration, stay until Ctrl-C
 	@exec $(BIN)/souk up --demo
 
 test: setup  ## all tests; starts what they need
@@ -39,6 +42,13 @@ test-races: setup  ## concurrent buyers, sellers and clocks, with many seeds (SE
 test-web: setup  ## the shop front in a real browser (Chromium; installs it with apt-get where that is possible)
 	@.ci/browser
 	@$(BIN)/pytest tests/web
+# Cases per operation and phase; 200 are some 50,000 requests in all.
+CASES ?= 200
+test-contract: setup  ## requests made from the contract, with many cases per operation (CASES=200)
+	@CONTRACT_CASES=$(CASES) $(BIN)/pytest tests/stack/test_fuzzing.py
+
+baseline: setup  ## at a release: keep its contract, with which later ones are compared
+	@cp docs/openapi.json tests/baseline/openapi-$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])').json
 
 # 3 is the seeds 1 to 3, 4-6 these three; FAULTS names some of docs/reliability.md, by name or number.
 test-faults: setup  ## parts die under load; adds to docs/reliability.md (SEEDS=1, FAULTS=3,slot_lost)
