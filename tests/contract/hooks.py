@@ -1,0 +1,67 @@
+"""What schemathesis is told of the world behind the contract: which ids there are, which values go together.
+
+Loaded in schemathesis's own process (SCHEMATHESIS_HOOKS). The seeded world comes as JSON in SEEDED.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+import schemathesis
+from hypothesis import strategies as st
+
+SEEDED: dict[str, Any] = json.loads(os.environ.get("SEEDED", "{}"))
+UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+schemathesis.openapi.format("password", st.sampled_from(["walnut-and-oak", "correct horse battery", "Tr0ub4dor&3 x"]))
+schemathesis.openapi.format("tag-name", st.sampled_from(SEEDED.get("tags") or ["nothing"]))
+schemathesis.openapi.format("cursor", st.sampled_from(SEEDED.get("cursors") or ["nothing"]))
+
+
+@schemathesis.hook
+def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Ids of things that are there, three times in four; what is no id stays what it is."""
+    for name, known in SEEDED.get("path", {}).items():
+        value = (path_parameters or {}).get(name)
+        if path_parameters is not None and isinstance(value, str) and UUID.fullmatch(value):
+            number = int(value.replace("-", ""), 16)
+            if number % 4:
+                path_parameters[name] = known[number // 4 % len(known)]
+    return path_parameters
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
+    """Values that go together, which no schema can say: in every phase, for what is sent in the query and the body.
+
+    A price has a currency, a search at most ten terms, a cursor is one that a list gave, and what JSON Schema calls an
+    integer although it is written 1.0 is written as one.
+    """
+    query = dict(case.query or {})
+    for name in ("cursor", "after"):
+        if query.get(name) == "nothing":
+            del query[name]
+    if {"min_price", "max_price"} & query.keys() and "currency" not in query:
+        query["currency"] = "EUR"
+    words = query.get("q")
+    if isinstance(words, str) and len(words) <= 1000 and len(re.findall(r"\w+", words)) > 10:
+        query["q"] = "walnut bowl"
+    if query != (case.query or {}):
+        case.query = query
+    changes_tag = case.operation.path == "/api/v1/tags/{name}" and case.method in ("PATCH", "DELETE")
+    if changes_tag and (case.path_parameters or {}).get("name") in SEEDED.get("tags", ()):
+        case.path_parameters = {"name": "of-nothing"}  # else what other requests name would be gone
+    if isinstance(case.body, dict | list):
+        case.body = whole(case.body)
+
+
+def whole(value: Any) -> Any:
+    """The value with every number that is whole written so."""
+    if isinstance(value, dict):
+        return {name: whole(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [whole(inner) for inner in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
