@@ -84,7 +84,7 @@ def finish(request: HttpRequest, response: HttpResponseBase, request_id: str) ->
     tell_caches(request, response)
     compress(request, response)
     if not response.streaming and "content-length" not in headers:
-        headers["content-length"] = ("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]
+        headers["content-length"] = ("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]  # it does not stream
     for name, value in rate_limit_headers(request):
         headers.setdefault(name.lower(), (name, value))
     if settings.SECURE_HSTS_SECONDS and request.is_secure():

@@ -184,6 +184,6 @@ def _shuffle(scene: Scene, client: redis.Redis, stream: str) -> None:
     client.xdel(f"souk.events.{stream}", *(entry for entry, _, _ in entries))
     places = scene.chance.sample(range(len(entries)), len(entries))
     for place in places:
-        client.xadd(f"souk.events.{stream}", dict(entries[place][2]))
+        client.xadd(f"souk.events.{stream}", dict[Any, Any](entries[place][2]))
     scene.struck["entries moved"] += sum(place != now for now, place in enumerate(places))
     scene.struck["pairs out of order"] += sum(one > other for one, other in pairwise(places))
