@@ -73,7 +73,7 @@ def accepting(media: str, name: str) -> Answer:
 def test_mermaid_is_the_diagram_of_the_class(name: str) -> None:
     answer = accepting("text/vnd.mermaid", name)
     assert answer.headers["Content-Type"] == "text/vnd.mermaid; charset=utf-8"
-    assert answer.headers["Vary"] == "Accept"
+    assert answer.headers["Vary"] == "Accept, Authorization"
     assert answer.body.startswith("stateDiagram-v2\n")
     assert answer.body == f"{MACHINES[name]:mermaid}\n"
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.contrib.sessions.models import Session
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
+from django.urls import URLPattern, URLResolver
 
 from souk.accounts.models import User
 from souk.accounts.operations import appoint_staff, create_user, lock_user, purge_old_sessions
@@ -84,6 +88,27 @@ def test_only_staff_in_good_standing_gets_in(boss: Member, buyer: SignedIn) -> N
     lock_user(username="boss")
     assert boss.get("orders/order/").status_code == 302
     assert Member("boss").sign_in() == 200
+
+
+def addresses(patterns: list[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
+    """Every address of the pages, with an id of nothing."""
+    for one in patterns:
+        at = prefix + str(one.pattern)
+        if isinstance(one, URLResolver):
+            yield from addresses(one.url_patterns, at)
+        elif "(?P" not in at:
+            yield re.sub(r"<[^>]+>", str(uuid4()), at)
+
+
+def test_every_page_asks_a_stranger_to_sign_in_and_shows_nothing(buyer: SignedIn) -> None:
+    pages = sorted(set(addresses(admin.site.urls[0])))
+    assert len(pages) > 50
+    open_to_all = {"login/", "jsi18n/", "logout/"}
+    for caller in (Client(), Client(headers={"Authorization": f"Bearer {buyer.token}"})):
+        for page in set(pages) - open_to_all:
+            for method in ("get", "post"):
+                answer = getattr(caller, method)(f"/admin/{page}", follow=True)
+                assert answer.redirect_chain[-1][0].startswith("/admin/login/"), (method, page)
 
 
 def test_a_new_password_ends_every_session(boss: Member) -> None:
