@@ -139,7 +139,7 @@ class RevocationIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     token: FormValue
     client_id: FormValue
-    token_type_hint: Literal["access_token", "refresh_token"] | UnsetType = UNSET
+    token_type_hint: str | UnsetType = UNSET  # RFC 7009: a hint that nobody knows is none
     client_secret: Ignorable | UnsetType = UNSET
 
 

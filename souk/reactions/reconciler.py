@@ -36,6 +36,11 @@ SELECT e.subject_type, e.subject_id
    AND NOT EXISTS (SELECT 1 FROM reactions_retry r WHERE r.consumer = %(consumer)s AND r.event_id = e.id)
  GROUP BY e.subject_type, e.subject_id ORDER BY min(e.n) LIMIT %(at_once)s
 """
+# A try that was counted while somebody else's was under way, and that one came to a good end.
+OVERTAKEN = """
+DELETE FROM reactions_retry r USING reactions_processed p
+ WHERE p.consumer = r.consumer AND p.event_id = r.event_id AND r.next_try_at <= clock_timestamp()
+"""
 DUE = """
 SELECT r.consumer, e.subject_type, e.subject_id
   FROM reactions_retry r JOIN eventlog_event e ON e.id = r.event_id
@@ -65,6 +70,7 @@ def try_again(consumers: Sequence[Consumer]) -> int:
     """Begin the tries that are due; returns how many events were heard by that."""
     by_number = {consumer.number: consumer for consumer in consumers}
     with connection.cursor() as cursor:
+        cursor.execute(OVERTAKEN)
         cursor.execute(DUE, {"at_once": AT_ONCE})
         due = [(by_number[number], Subject(*of)) for number, *of in cursor.fetchall() if number in by_number]
     return sum(len(catch_up(consumer, subject, again=True).ended) for consumer, subject in due)

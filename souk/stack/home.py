@@ -109,6 +109,7 @@ class Home:
                 yield
             finally:
                 self.pid_file("supervisor").unlink(missing_ok=True)
+                self.count_anew()
 
     def is_locked(self) -> bool:
         """Whether a supervisor holds this home now."""

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
+from django.db import transaction
 
 from souk.eventlog.models import Event
 from souk.eventlog.operations import database_now
 from souk.kit.entity import floor_of, new_id
+from souk.reactions.hearing import mark_heard
 from souk.reactions.models import Beginning
+from souk.reactions.parking import begin_again
 from souk.reactions.reaction import Consumer
-from souk.reactions.reconciler import reconcile, reconcile_all
+from souk.reactions.reaction import Event as HeardEvent
+from souk.reactions.reconciler import reconcile, reconcile_all, try_again
 from tests.hearers import (
     at_once,
     forget_samples,
@@ -95,6 +100,19 @@ def test_what_failed_is_left_to_its_next_try(consumer: Consumer, sample: UUID) -
     assert reconcile([consumer], age=AT_ONCE) == 0
     assert tries() == {failing.id: 1}
     assert letters() == []
+
+
+def test_a_try_that_was_overtaken_is_not_waited_for(consumer: Consumer, sample: UUID) -> None:
+    # One asks the provider; another one, who thinks that nobody does, counts a try and dies; the first one ends well.
+    told = tell(sample, 1)
+    heard = HeardEvent(**{one.name: getattr(told, one.name) for one in fields(HeardEvent)})
+    with transaction.atomic():
+        begin_again(consumer, heard)
+        mark_heard(consumer, [heard])
+    let_tries_be_due()
+    assert try_again([consumer]) == 0
+    assert tries() == {}
+    assert heard_of(sample) == []
 
 
 def test_a_new_consumer_does_not_hear_the_history_before_its_beginning(consumer: Consumer, sample: UUID) -> None:
