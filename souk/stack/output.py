@@ -13,7 +13,7 @@ FILE_BYTES = 5_000_000
 FILES_KEPT = 3
 LINE_BYTES = 32_768
 # Ours, Debezium's, Valkey's, PostgreSQL's.
-ROUTINE = re.compile(r'\{.*"level": "info"|\[INFO\] |\d+:\S+ .* \* |\d+ .*\b(LOG|DETAIL|STATEMENT):  ')
+ROUTINE = re.compile(r'\{.*"level": ?"info"|\[INFO\] |\d+:\S+ .* \* |\d+ .*\b(LOG|DETAIL|STATEMENT):  ')
 _COLOURS = (36, 33, 35, 32, 34, 96, 93, 95)
 
 

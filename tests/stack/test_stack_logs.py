@@ -38,6 +38,7 @@ def test_every_line_has_its_moment_and_the_terminal_the_name_of_who_spoke(tmp_pa
     "said",
     [
         '{"event": "request", "level": "info"}',
+        '{"event":"request","level":"info"}',
         "[INFO] AsyncEmbeddedEngine: Engine is stopped.",
         "880:M 24 Nov 2026 03:35:34.299 * Ready to accept connections tcp",
         "879 LOG:  database system is ready to accept connections",
