@@ -62,7 +62,10 @@ def world(souk_stack: SoukStack) -> dict[str, Any]:
 def test_no_request_of_the_contract_surprises_anybody(
     souk_stack: SoukStack, world: dict[str, Any], caller: str, tmp_path: Path
 ) -> None:
-    budget = ["--max-examples", str(CASES)] if CASES else ["--max-examples", "20", "--max-time", str(SECONDS)]
+    # The short run always begins with the same seed, so that it tells of the change that it looks at; the long one
+    # roams.
+    short = ["--max-examples", "20", "--max-time", str(SECONDS), "--seed", "1"]
+    budget = ["--max-examples", str(CASES)] if CASES else short
     token = world["tokens"].get(caller)
     report = tmp_path / "report.json"
     done = subprocess.run(
