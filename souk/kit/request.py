@@ -119,11 +119,6 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     return problem.rendered(problem.MalformedRequest())
 
 
-def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's handler404."""
-    return problem.rendered(problem.NotFound())
-
-
 def server_error(request: HttpRequest) -> HttpResponse:
     """Django's handler500."""
     return problem.rendered(problem.InternalError())

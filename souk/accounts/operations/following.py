@@ -81,6 +81,15 @@ def lock_with_followed(*, user_id: UUID) -> User | None:
     return next((user for user in rows if user.pk == user_id), None)
 
 
+def lock_named(*, username: str) -> User:
+    """The user with this name, locked as `lock_with_followed` does. Raises NotFound."""
+    known = User.objects.named(username).first()
+    user = known and lock_with_followed(user_id=known.pk)
+    if user is None:
+        raise NotFound(f"There is no user {username}.")
+    return user
+
+
 def _followed_by(user_id: UUID) -> list[UUID]:
     return list(Follow.objects.filter(follower_id=user_id).values_list("followed_id", flat=True))
 

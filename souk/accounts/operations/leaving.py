@@ -9,11 +9,11 @@ from __future__ import annotations
 from django.db import transaction
 
 from souk.accounts.models import User
-from souk.accounts.operations.following import end_follows, lock_with_followed, shift_followed_counts
+from souk.accounts.operations.following import end_follows, lock_named, lock_with_followed, shift_followed_counts
 from souk.accounts.operations.passwords import prove_password
 from souk.eventlog.models import ClockTimestamp
 from souk.eventlog.operations import SYSTEM, Actor, acting_user, database_now, record
-from souk.kit.problem import NotAuthenticated, NotFound
+from souk.kit.problem import NotAuthenticated
 
 
 @transaction.atomic(savepoint=False)
@@ -55,7 +55,7 @@ def lock_user(*, username: str, actor: Actor = SYSTEM) -> User:
 
     `actor` is who does it: a member of the staff, or Souk's operator. Repeatable. Raises NotFound.
     """
-    user = _locked(username)
+    user = lock_named(username=username)
     if user.is_active:
         shift_followed_counts(user_id=user.pk, by=-1)
         _told(user, "user.locked", actor)
@@ -66,7 +66,7 @@ def lock_user(*, username: str, actor: Actor = SYSTEM) -> User:
 @transaction.atomic(savepoint=False)
 def unlock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     """Let a locked user in again; they sign in anew. Repeatable. Raises NotFound."""
-    user = _locked(username)
+    user = lock_named(username=username)
     if not user.is_active:
         shift_followed_counts(user_id=user.pk, by=1)
         _told(user, "user.unlocked", actor)
@@ -77,7 +77,7 @@ def unlock_user(*, username: str, actor: Actor = SYSTEM) -> User:
 @transaction.atomic(savepoint=False)
 def end_tokens(*, username: str, actor: Actor = SYSTEM) -> User:
     """End every token and every session of a user, who may sign in again. Raises NotFound."""
-    user = _locked(username)
+    user = lock_named(username=username)
     _told(user, "user.tokens_ended", actor)
     user.change(token_epoch=ClockTimestamp(), updated=database_now())
     return user
@@ -86,11 +86,3 @@ def end_tokens(*, username: str, actor: Actor = SYSTEM) -> User:
 def _told(user: User, event_type: str, actor: Actor) -> None:
     """Nobody hears of it: it is for the audit trail."""
     record(user, event_type, actor=actor, data={"username": user.username})
-
-
-def _locked(username: str) -> User:
-    known = User.objects.named(username).first()
-    user = known and lock_with_followed(user_id=known.pk)
-    if user is None:
-        raise NotFound(f"There is no user {username}.")
-    return user

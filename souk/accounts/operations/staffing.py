@@ -9,9 +9,9 @@ from django.contrib.auth.models import Group
 from django.db import transaction
 
 from souk.accounts.models import User
-from souk.accounts.operations.following import lock_with_followed
+from souk.accounts.operations.following import lock_named
 from souk.eventlog.operations import SYSTEM, Actor, acting_staff, database_now, record
-from souk.kit.problem import NotFound, ValidationFailed
+from souk.kit.problem import ValidationFailed
 
 
 @transaction.atomic(savepoint=False)
@@ -21,10 +21,7 @@ def appoint_staff(*, username: str, groups: Sequence[str] = (), is_staff: bool =
     In the pages for staff they see what these groups allow; without a group, everything. Raises NotFound for an unknown
     user, ValidationFailed for an unknown group.
     """
-    known = User.objects.named(username).first()
-    user = known and lock_with_followed(user_id=known.pk)
-    if user is None:
-        raise NotFound(f"There is no user {username}.")
+    user = lock_named(username=username)
     found = list(Group.objects.filter(name__in=groups)) if is_staff else []
     if is_staff and len(found) < len(set(groups)):
         missing = sorted(set(groups) - {group.name for group in found})
