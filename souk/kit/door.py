@@ -108,21 +108,18 @@ class PlainDoor(View):
 
 def answer(shape: Shape | msgspec.Raw | dict[str, Any], *, status: int = 200, etag: str | None = None) -> HttpResponse:
     """A JSON answer, with its ETag where the thing has one."""
-    response = HttpResponse(msgspec.json.encode(shape), status=status, content_type="application/json")
-    if etag is not None:
-        response["ETag"] = f'"{etag}"'
-    return response
+    return answer_json(msgspec.json.encode(shape), status=status, etag=etag)
 
 
 def answer_list(entries: Sequence[bytes], following: str | None, **more: Any) -> HttpResponse:
     """A page of a list whose entries are JSON already, and what else stands beside `next`."""
     beside = msgspec.json.encode({"next": following, **more})
-    return HttpResponse(b'{"results":[' + b",".join(entries) + b"]," + beside[1:], content_type="application/json")
+    return answer_json(b'{"results":[' + b",".join(entries) + b"]," + beside[1:])
 
 
-def answer_json(body: bytes, *, etag: str | None = None) -> HttpResponse:
+def answer_json(body: bytes, *, status: int = 200, etag: str | None = None) -> HttpResponse:
     """An answer that is JSON already."""
-    response = HttpResponse(body, content_type="application/json")
+    response = HttpResponse(body, status=status, content_type="application/json")
     if etag is not None:
         response["ETag"] = f'"{etag}"'
     return response

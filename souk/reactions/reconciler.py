@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from uuid import UUID
 
 import structlog
 from django.db import connection
 
 from souk.eventlog.operations import database_now
+from souk.eventlog.retention import oldest_event
 from souk.kit.entity import floor_of, moment_of
 from souk.reactions.hearing import Subject, catch_up
 from souk.reactions.progress import count_reconciled
@@ -56,7 +56,7 @@ def reconcile(consumers: Sequence[Consumer], *, age: timedelta = AGE) -> int:
 
 def reconcile_all(consumers: Sequence[Consumer], *, age: timedelta = AGE) -> int:
     """The same over everything the log still has, hour by hour; returns how many."""
-    oldest = _oldest_event()
+    oldest = oldest_event()
     if oldest is None:
         return 0
     start, end, found = moment_of(oldest), database_now() - age, 0
@@ -102,10 +102,3 @@ def _missed(consumer: Consumer, start: datetime, end: datetime) -> list[Subject]
             },
         )
         return [Subject(*row) for row in cursor.fetchall()]
-
-
-def _oldest_event() -> UUID | None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT id FROM eventlog_event ORDER BY id LIMIT 1")
-        row = cursor.fetchone()
-        return row[0] if row else None

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import connection
 from django.http import HttpRequest
 from django.urls import reverse
 
+from souk.kit.entity import floor_of
 from souk.web.health import health
 
 # Ids are clocks: what was made today is the end of an index. Nobody needs to know more exactly than this.
@@ -64,11 +64,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 
 def _numbers() -> dict[str, int]:
     midnight = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    since = UUID(int=int(midnight.timestamp() * 1000) << 80)
     found = {}
     with connection.cursor() as cursor:
         for name, statement in NUMBERS.items():
-            cursor.execute(statement, {"since": since, "most": MOST_COUNTED})
+            cursor.execute(statement, {"since": floor_of(midnight), "most": MOST_COUNTED})
             (found[name],) = cursor.fetchone()
     return found
 

@@ -138,7 +138,7 @@ def slot_lag() -> SlotLag | None:
 def _groups(rows: Iterable[_Row]) -> dict[str, GroupLag]:
     if not settings.REDIS_URL:
         return {}
-    client = _client(settings.REDIS_URL)
+    client = server_client(settings.REDIS_URL)
     try:
         return {row.name: _group(client, row) for row in rows}
     except (redis.RedisError, OSError):
@@ -180,5 +180,6 @@ def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 @cache
-def _client(url: str) -> redis.Redis:
+def server_client(url: str) -> redis.Redis:
+    """A client of the streams' or the cache's server that does not wait long: for looking, not for working."""
     return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)

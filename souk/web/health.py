@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, Literal
 
 import redis
@@ -12,7 +11,7 @@ from django.db import Error, connection
 from msgspec import UNSET, UnsetType
 
 from souk.kit.parsing import Shape
-from souk.web.event_path import EventPath, event_path
+from souk.web.event_path import EventPath, event_path, server_client
 
 # Older than this and an event has been waiting for longer than any healthy worker takes.
 LATE_SECONDS = 30.0
@@ -115,7 +114,7 @@ def _database() -> None:
 def _ping(url: str) -> None:
     if not url:
         raise _Unwell
-    _client(url).ping()
+    server_client(url).ping()
 
 
 def _feed() -> float:
@@ -130,8 +129,3 @@ def _one(sql: str) -> Any:
         cursor.execute(sql)
         row = cursor.fetchone()
         return row[0] if row else None
-
-
-@cache
-def _client(url: str) -> redis.Redis:
-    return redis.Redis.from_url(url, socket_timeout=1, socket_connect_timeout=1)
