@@ -11,6 +11,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +21,7 @@ import structlog
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from souk.kit.context import enter
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.reactions import measures
 from souk.reactions.parking import MOST_TRIES, begin_again, note_failure, park
 from souk.reactions.reaction import Answered, Busy, Consumer, Errand, Event, JointEffect
@@ -27,16 +30,22 @@ log = structlog.get_logger()
 # The first key of the advisory locks; the number of the consumer is added.
 LOCKS = 2000
 
-# Every event with a smaller sequence is visible here: both were written under the subject's row lock.
+# What each of these subjects tells first, and the next one, for whether there is more behind it matters. Every event
+# with a smaller sequence is visible here: both were written under the subject's row lock.
 UNHEARD = """
-SELECT e.id, e.type, e.subject_type, e.subject_id, e.sequence, e.data, e.actor, e.traceparent, e.created,
-       coalesce(r.tries, 0), r.next_try_at > clock_timestamp()
-  FROM eventlog_event e LEFT JOIN reactions_retry r ON r.consumer = %(consumer)s AND r.event_id = e.id
- WHERE e.subject_id = %(subject_id)s AND e.subject_type = %(subject_type)s AND e.type = ANY(%(types)s)
-   AND e.id > coalesce((SELECT b.after FROM reactions_beginning b WHERE b.consumer = %(consumer)s),
-                       '00000000-0000-0000-0000-000000000000')
-   AND NOT EXISTS (SELECT 1 FROM reactions_processed p WHERE p.consumer = %(consumer)s AND p.event_id = e.id)
- ORDER BY e.sequence LIMIT 2
+SELECT u.*
+  FROM unnest(%(ids)s::uuid[], %(kinds)s::text[]) AS s (id, kind)
+ CROSS JOIN LATERAL (
+    SELECT e.id, e.type, e.subject_type, e.subject_id, e.sequence, e.data::text, e.actor, e.traceparent, e.created,
+           r.event_id IS NOT NULL AS failed, coalesce(r.tries, 0) AS tries,
+           coalesce(r.next_try_at > clock_timestamp(), false) AS waits
+      FROM eventlog_event e LEFT JOIN reactions_retry r ON r.consumer = %(consumer)s AND r.event_id = e.id
+     WHERE e.subject_id = s.id AND e.subject_type = s.kind AND e.type = ANY(%(types)s::text[])
+       AND e.id > coalesce((SELECT b.after FROM reactions_beginning b WHERE b.consumer = %(consumer)s),
+                           '00000000-0000-0000-0000-000000000000')
+       AND NOT EXISTS (SELECT 1 FROM reactions_processed p WHERE p.consumer = %(consumer)s AND p.event_id = e.id)
+     ORDER BY e.sequence LIMIT 2
+ ) u
 """
 
 
@@ -57,8 +66,11 @@ class Caught:
 
 
 @dataclass(frozen=True, slots=True)
-class _Unheard:
+class Unheard:
+    """The first event that a subject has still to tell. `failed` before, after `tries`; `waits` for its next try."""
+
     event: Event
+    failed: bool
     tries: int
     waits: bool
     is_last: bool
@@ -94,7 +106,7 @@ def _hear_next(consumer: Consumer, subject: Subject, again: bool, caught: Caught
     counted = _count_first(consumer, subject, caught) if again else None
     if again and counted is None:
         return False
-    first: _Unheard | None = None
+    first: Unheard | None = None
     try:
         # Who has counted a try is the one to run it: others leave it alone, so the lock is free in a moment.
         with _locked(consumer, subject, wait=again):
@@ -150,22 +162,27 @@ def _locked(consumer: Consumer, subject: Subject, *, wait: bool) -> Iterator[Non
         yield
 
 
-def _unheard(consumer: Consumer, subject: Subject) -> _Unheard | None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            UNHEARD,
-            {
-                "consumer": consumer.number,
-                "subject_id": subject.id,
-                "subject_type": subject.type,
-                "types": consumer.types(),
-            },
-        )
-        rows = cursor.fetchall()
-    if not rows:
-        return None
-    *columns, tries, waits = rows[0]
-    return _Unheard(event_of(columns), tries=tries, waits=bool(waits), is_last=len(rows) == 1)
+def first_unheard(consumer: Consumer, subjects: Iterable[Subject]) -> list[Unheard]:
+    """What each of these subjects tells next. The caller holds their locks, won in an earlier statement."""
+    kinds = {subject.id: subject.type for subject in subjects}
+    rows = prepared_rows(
+        UNHEARD,
+        {
+            "ids": list(kinds),
+            "kinds": list(kinds.values()),
+            "consumer": consumer.number,
+            "types": consumer.types(),
+        },
+    )
+    found: list[Unheard] = []
+    for _, group in groupby(rows, key=itemgetter(3)):
+        (*columns, failed, tries, waits), *behind = group
+        found.append(Unheard(event_of(columns), failed=failed, tries=tries, waits=waits, is_last=not behind))
+    return found
+
+
+def _unheard(consumer: Consumer, subject: Subject) -> Unheard | None:
+    return next(iter(first_unheard(consumer, [subject])), None)
 
 
 def event_of(columns: Sequence[Any]) -> Event:
@@ -176,7 +193,7 @@ def event_of(columns: Sequence[Any]) -> Event:
     return Event(**values)
 
 
-def _begin(consumer: Consumer, first: _Unheard) -> tuple[Errand[Any, Any], Any] | None:
+def _begin(consumer: Consumer, first: Unheard) -> tuple[Errand[Any, Any], Any] | None:
     """The effect and that it was heard, in the caller's transaction; or the errand that is to be run outside of it."""
     event = first.event
     enter(request_id=str(event.id), traceparent=event.traceparent)
@@ -197,7 +214,7 @@ def _begin(consumer: Consumer, first: _Unheard) -> tuple[Errand[Any, Any], Any] 
     return None
 
 
-def _finish(consumer: Consumer, first: _Unheard, job: tuple[Errand[Any, Any], Any]) -> None:
+def _finish(consumer: Consumer, first: Unheard, job: tuple[Errand[Any, Any], Any]) -> None:
     errand, taken = job
     answer = errand.ask(taken)
     with transaction.atomic(durable=True):
@@ -205,7 +222,7 @@ def _finish(consumer: Consumer, first: _Unheard, job: tuple[Errand[Any, Any], An
         errand.settle([Answered(first.event, taken, answer)])
 
 
-def _mark_heard(consumer: Consumer, first: _Unheard) -> None:
+def _mark_heard(consumer: Consumer, first: Unheard) -> None:
     mark_heard(consumer, [first.event])
     if first.tries:
         with connection.cursor() as cursor:

@@ -24,7 +24,7 @@ from django.db import connection, transaction
 
 from souk.kit.context import enter
 from souk.kit.postgresql.prepared import prepared_rows
-from souk.reactions.hearing import LOCKS, Subject, event_of, is_away, mark_heard, tell_heard
+from souk.reactions.hearing import LOCKS, Subject, first_unheard, is_away, mark_heard, tell_heard
 from souk.reactions.parking import note_failure
 from souk.reactions.reaction import Answered, Consumer, Errand, Event, JointEffect
 
@@ -37,21 +37,6 @@ GATHER_SECONDS = 0.02
 
 LOCK = """
 SELECT s.id FROM unnest(%(ids)s::uuid[]) AS s (id) WHERE pg_try_advisory_xact_lock(%(lock)s, hashtext(s.id::text))
-"""
-# As hearing.UNHEARD, for many subjects. Two of each: whether there is more behind the first matters.
-UNHEARD = """
-SELECT u.*
-  FROM unnest(%(ids)s::uuid[], %(kinds)s::text[]) AS s (id, kind)
- CROSS JOIN LATERAL (
-    SELECT e.id, e.type, e.subject_type, e.subject_id, e.sequence, e.data::text, e.actor, e.traceparent, e.created,
-           r.event_id IS NOT NULL AS failed
-      FROM eventlog_event e LEFT JOIN reactions_retry r ON r.consumer = %(consumer)s AND r.event_id = e.id
-     WHERE e.subject_id = s.id AND e.subject_type = s.kind AND e.type = ANY(%(types)s::text[])
-       AND e.id > coalesce((SELECT b.after FROM reactions_beginning b WHERE b.consumer = %(consumer)s),
-                           '00000000-0000-0000-0000-000000000000')
-       AND NOT EXISTS (SELECT 1 FROM reactions_processed p WHERE p.consumer = %(consumer)s AND p.event_id = e.id)
-     ORDER BY e.sequence LIMIT 2
- ) u
 """
 HEARD = """
 SELECT event_id FROM reactions_processed WHERE consumer = %(consumer)s AND event_id = ANY(%(ids)s::uuid[])
@@ -135,26 +120,12 @@ def _begin(consumer: Consumer, subjects: Sequence[Subject]) -> _Begun:
 
 def _first_unheard(consumer: Consumer, subjects: Sequence[Subject], begun: _Begun) -> list[Event]:
     """What each subject tells next, under the lock of the subject; without those that failed before."""
-    kinds = {subject.id: subject.type for subject in subjects}
-    locked = [key for (key,) in prepared_rows(LOCK, {"ids": list(kinds), "lock": LOCKS + consumer.number})]
+    ids = [subject.id for subject in subjects]
+    locked = {key for (key,) in prepared_rows(LOCK, {"ids": ids, "lock": LOCKS + consumer.number})}
     # A statement of its own: it sees what the locks' last holders committed.
-    rows = prepared_rows(
-        UNHEARD,
-        {
-            "ids": locked,
-            "kinds": [kinds[key] for key in locked],
-            "consumer": consumer.number,
-            "types": consumer.types(),
-        },
-    )
-    first: dict[UUID, tuple[Event, bool]] = {}
-    for *columns, failed in rows:
-        subject = Subject(columns[2], columns[3])
-        if subject.id in first:
-            begun.unfinished.add(subject)
-        else:
-            first[subject.id] = event_of(columns), failed
-    return [event for event, failed in first.values() if not failed]
+    first = first_unheard(consumer, [subject for subject in subjects if subject.id in locked])
+    begun.unfinished = {Subject(one.event.subject_type, one.event.subject_id) for one in first if not one.is_last}
+    return [one.event for one in first if not one.failed]
 
 
 def _begin_type(consumer: Consumer, event_type: str, events: list[Event], begun: _Begun) -> None:
