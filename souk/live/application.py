@@ -143,15 +143,23 @@ class Application:
     async def _serve(self, listener: Listener, types: list[str] | None, first: bytes, send: Send) -> None:
         # The cursor comes first, so that whoever is cut off before any event resumes here and not at a later present.
         await _say(send, f"retry: {RETRY_MILLISECONDS}\nid: {cursor_of(listener.position)}\n\n".encode() + first)
-        while not listener.ended:
+        more = bool(first)
+        while True:
+            # To the end before any waiting: nobody is woken for what was there before they came, and the heartbeat
+            # holds whoever waits for one who has read everything.
+            while more and not listener.ended:
+                told = await self._read(listener, types)
+                more = bool(told)
+                if more and not listener.ended:
+                    await _say(send, told)
+            if listener.ended:
+                return
             try:
                 async with asyncio.timeout(HEARTBEAT_SECONDS):
                     await listener.woken.wait()
+                more = True
             except TimeoutError:
                 await _say(send, self._heartbeat(listener))
-                continue
-            while (told := await self._read(listener, types)) and not listener.ended:
-                await _say(send, told)
 
     async def _read(self, listener: Listener, types: list[str] | None) -> bytes:
         """The listener's next page as it is sent; empty when there is nothing.

@@ -160,6 +160,31 @@ SELECT 'trial.made', 'trial', uuidv7(), 1, jsonb_build_object('pad', repeat('x',
 """
 
 
+BACKLOG = """
+INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
+SELECT 'trial.made', 'trial', uuidv7(), number, '{}', 'system', %s::uuid[] FROM generate_series(1, 250) AS number
+"""
+
+
+def test_whoever_resumes_far_behind_hears_every_page_at_once(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    me = httpx.get(f"{souk_stack.base_url}/api/v1/me", headers=seller.headers).json()["id"]
+    wait_for(lambda: len(seller.feed()) == 1, what="the first event has its position")
+    after = httpx.get(f"{souk_stack.base_url}/api/v1/events", headers=seller.headers).json()["next"]
+    try:
+        with listening(seller) as ear:
+            with psycopg.connect(souk_stack.environment["SOUK_DATABASE_URL"]) as at:
+                at.execute(BACKLOG, [[me]])
+            wait_for(lambda: len(ear.heard) == 250, what="the live process has woken everybody for all of them")
+        # Shorter than the heartbeat: nothing else wakes this listener.
+        with httpx.stream("GET", f"{seller.live}?after={after}", headers=seller.headers, timeout=10) as answer:
+            events = (line for line in answer.iter_lines() if line.startswith("event: "))
+            assert list(islice(events, 250)) == ["event: trial.made"] * 250
+    finally:
+        with psycopg.connect(souk_stack.environment["SOUK_DATABASE_URL"]) as at:
+            at.execute("DELETE FROM eventlog_event WHERE subject_type = 'trial'")
+
+
 def test_a_listener_who_takes_nothing_is_cut_off_and_nothing_is_kept_for_them(souk_stack: SoukStack) -> None:
     seller = Caller.register(souk_stack)
     me = httpx.get(f"{souk_stack.base_url}/api/v1/me", headers=seller.headers).json()["id"]

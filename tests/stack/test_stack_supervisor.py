@@ -100,7 +100,8 @@ def test_starts_in_order_and_stops_in_reverse(tmp_path: Path, supervisor: subpro
     ]
     assert "first    | hello from first" in said
     assert not (tmp_path / "run" / "state.json").exists()
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["lock"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["lock", "metrics"]
+    assert not list((tmp_path / "run" / "metrics").iterdir())
 
 
 def test_a_service_that_is_killed_starts_again_and_the_supervisor_says_so(
