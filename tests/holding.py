@@ -20,3 +20,9 @@ def reserve_stock(*, order_id: UUID, wanted: Sequence[tuple[UUID, int]], until: 
     ids, quantities = [product for product, _ in wanted], [quantity for _, quantity in wanted]
     rows = prepared_rows(RESERVE, {"order": order_id, "ids": ids, "quantities": quantities, "until": until})
     return [ShortLine(*row) for row in rows]
+
+
+def keep_holds(*, order_id: UUID) -> int:
+    """Keep the holds of an order that are not due, as confirming it does; how many."""
+    ((kept,),) = prepared_rows("SELECT keep_holds(%(order)s::uuid)", {"order": order_id})
+    return int(kept)

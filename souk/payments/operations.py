@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from souk.eventlog.models import ClockTimestamp
-from souk.eventlog.operations import SYSTEM, Actor, begin_life, change_state, change_state_of_many, database_now
+from souk.eventlog.operations import SYSTEM, change_state, change_state_of_many, database_now
 from souk.kit.entity import columns_of, new_id, read_rows, row_of, rows_of
 from souk.kit.machine import initial_state
 from souk.kit.postgresql.prepared import prepared_rows
@@ -28,7 +28,7 @@ REFUND_PAUSE = timedelta(seconds=10)
 # The columns of a payment that nobody has been asked for yet.
 NOTHING_YET = {
     "deleted": None,
-    "last_sequence": 0,
+    "last_sequence": 1,
     "state": initial_state(Payment.machine),
     "charge_id": None,
     "decline_code": None,
@@ -55,7 +55,7 @@ CAPTURE_TOLD = """
 jsonb_build_object('reference', changed.reference, 'attempt', changed.attempt, 'amount', changed.amount,
                    'currency', changed.currency, 'charge_id', changed.charge_id)
 """
-NEXT_ATTEMPT = "SELECT coalesce(max(attempt), 0) + 1 FROM payments_payment WHERE reference = %(reference)s::uuid"
+ASKED_COLUMNS = ("id", "state", "reference", "payer_id", "amount", "currency", "token")
 
 
 class UnknownPaymentToken(ValidationFailed):
@@ -72,39 +72,36 @@ def require_known_token(token: str) -> None:
         raise UnknownPaymentToken
 
 
-@transaction.atomic(savepoint=False)
-def request_payment(
-    *, reference: UUID, payer_id: UUID, amount: int, currency: str, token: str, actor: Actor, at: datetime
-) -> Payment:
-    """Ask the payer for `amount` minor units for an opaque `reference`, whose row the caller has locked before `at`.
+def payment_of(*, reference: UUID, payer_id: UUID, amount: int, currency: str, token: str) -> Payment:
+    """A payment of `amount` minor units for an opaque `reference`, not written yet. Raises UnknownPaymentToken.
 
-    The provider hears of it through the log. Raises UnknownPaymentToken.
+    The SQL function `ask_payment` writes it, as its next attempt and at its moment; the provider hears of it through
+    the log.
     """
     require_known_token(token)
-    ((attempt,),) = prepared_rows(NEXT_ATTEMPT, {"reference": reference})
-    payment = row_of(
+    return row_of(
         Payment,
         **NOTHING_YET,
         id=new_id(),
-        created=at,
-        updated=at,
+        created=None,
+        updated=None,
         reference=reference,
-        attempt=attempt,
+        attempt=0,
         payer_id=payer_id,
         amount=amount,
         currency=currency,
         token=token,
     )
-    begin_life(
-        payment,
-        "request",
-        actor=actor,
-        at=at,
-        event_type="payment.requested",
-        data=_told(payment),
-        audience=[payer_id],
-    )
-    return payment
+
+
+def asked_columns(payment: Payment) -> dict[str, Any]:
+    """What `ask_payment` is told of it."""
+    return {name: getattr(payment, name) for name in ASKED_COLUMNS}
+
+
+def note_asked(payment: Payment, *, attempt: int, at: datetime) -> None:
+    """What `ask_payment` made of it."""
+    payment.attempt, payment.created, payment.updated = attempt, at, at
 
 
 def lease_payment(*, payment_id: UUID) -> Payment | None:

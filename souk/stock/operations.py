@@ -18,7 +18,6 @@ from django.db import connection
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
 
-KEEP = "SELECT keep_holds(%(order)s::uuid), clock_timestamp()"
 LIMIT = "SELECT limit_holds(%(order)s::uuid, %(until)s::timestamptz)"
 SETTLE = "SELECT settle_holds(%(orders)s::uuid[], %(kind)s::text), clock_timestamp()"
 Reason = Literal["received", "damaged", "counted", "returned"]
@@ -44,15 +43,6 @@ class ShortLine:
 def open_stock(*, product_id: UUID, owner_id: UUID, on_hand: int, for_sale: bool, actor: str) -> None:
     """Begin the stock of a new product."""
     _call("SELECT open_stock(%s, %s, %s, %s, %s)", [product_id, owner_id, on_hand, for_sale, actor])
-
-
-def keep_holds(*, order_id: UUID) -> tuple[int, datetime]:
-    """Keep the order's holds that are not due for good; how many, and the database's moment after that.
-
-    The caller has locked the order in an earlier statement, and may judge its deadline by this moment.
-    """
-    ((kept, now),) = prepared_rows(KEEP, {"order": order_id})
-    return int(kept), now
 
 
 def limit_holds(*, order_id: UUID, until: datetime) -> None:

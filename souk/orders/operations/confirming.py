@@ -4,16 +4,22 @@ from __future__ import annotations
 
 from datetime import datetime
 
+import msgspec
 from django.db import transaction
 
-from souk.eventlog.operations import acting_user, change_state, database_now
-from souk.kit.machine import IllegalTransition, sources_of
+from souk.eventlog.operations import acting_user, database_now
+from souk.kit.context import current_traceparent
+from souk.kit.machine import IllegalTransition, next_state, sources_of
+from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
-from souk.orders.machine import CONFIRMED, OrderMachine
+from souk.orders.machine import OrderMachine
 from souk.orders.models import Order
 from souk.orders.operations.counting import count_transitions
-from souk.payments.operations import request_payment
-from souk.stock.operations import keep_holds
+from souk.payments.operations import asked_columns, note_asked, payment_of
+
+CONFIRM_AND_ASK = """
+    SELECT moment, sequence, attempt FROM confirm_and_ask(%(order)s::uuid, %(change)s::jsonb, %(payment)s::jsonb)
+"""
 
 
 class OrderExpired(Refused):
@@ -28,33 +34,33 @@ def confirm_order(*, order: Order, token: str) -> Order:
     """Confirm a pending order, which comes from `lock_own_order`, and ask its buyer for the payment.
 
     Its holds stay until the outcome is known. Raises OrderExpired (judged by the database's clock, in a statement after
-    the one that won the row's lock), IllegalTransition, UnknownPaymentToken.
+    the one that won the row's lock, or because another buyer's order has taken a hold that was due), IllegalTransition,
+    UnknownPaymentToken.
     """
-    actor = acting_user(order.buyer_id)
     refuse_closed(order, "confirm")
-    kept, now = keep_holds(order_id=order.pk)
-    # Fewer are kept than there are lines when another buyer's order has taken a hold that was due.
-    if order.expires_at <= now or kept < len(order.lines):
+    payment = payment_of(
+        reference=order.pk, payer_id=order.buyer_id, amount=order.total, currency=order.currency, token=token
+    )
+    target = next_state(OrderMachine, order.state, "confirm")
+    change = {
+        "source": order.state,
+        "target": target,
+        "lines": len(order.lines),
+        "actor": str(acting_user(order.buyer_id)),
+        "traceparent": current_traceparent(),
+        "data": {"state": target},
+        "audience": sorted(set(order.audience)),
+    }
+    told = {"change": change, "payment": asked_columns(payment)}
+    ((moment, sequence, attempt),) = prepared_rows(
+        CONFIRM_AND_ASK,
+        {"order": order.pk, **{name: msgspec.json.encode(value).decode() for name, value in told.items()}},
+    )
+    if sequence is None:
         raise OrderExpired
-    change_state(
-        order,
-        "confirm",
-        actor=actor,
-        at=now,
-        event_type="order.confirmed",
-        data={"state": CONFIRMED},
-        audience=order.audience,
-        confirmed_at=now,
-    )
-    order.payment = request_payment(
-        reference=order.pk,
-        payer_id=order.buyer_id,
-        amount=order.total,
-        currency=order.currency,
-        token=token,
-        actor=actor,
-        at=now,
-    )
+    order.state, order.last_sequence, order.updated, order.confirmed_at = target, sequence, moment, moment
+    note_asked(payment, attempt=attempt, at=moment)
+    order.payment = payment
     count_transitions("confirm")
     return order
 
