@@ -6,7 +6,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from django.http import HttpResponse
 
+from souk.kit.problem import Refused, rendered
 from tests.books import checksums, rows_of, run, stock_of, value_of
 from tests.callers import Answer, SignedIn
 from tests.rivals import at_once, in_background, rival, wait_for_waiting
@@ -131,6 +133,29 @@ def test_a_refusal_by_the_state_of_the_world_is_kept(seller: SignedIn, buyer: Si
     assert again.code == "out_of_stock"
     assert value_of(ORDERS) == 0
     assert place(buyer, mug, 2, key="another").status == 201
+
+
+@pytest.mark.parametrize(("theirs", "heard"), [(2, 201), (1, 422)])
+def test_who_comes_between_a_refusal_and_its_keeping_is_answered_and_that_stands(
+    seller: SignedIn, buyer: SignedIn, monkeypatch: pytest.MonkeyPatch, theirs: int, heard: int
+) -> None:
+    mug = seller.offer(stock=1)
+    between: list[Answer] = []
+
+    def come_between(refused: Refused) -> HttpResponse:
+        # The refused transaction has been rolled back, and the one that is to keep the refusal has not begun.
+        monkeypatch.undo()
+        assert seller.patch(f"/products/{mug['id']}", {"stock": 5}).status == 200
+        between.append(place(buyer, mug, theirs))
+        return rendered(refused)
+
+    monkeypatch.setattr("souk.kit.idempotency.rendered", come_between)
+    answer = place(buyer, mug, 2)
+    assert [one.status for one in between] == [201]
+    assert answer.status == heard
+    if heard == 201:
+        assert (answer.body, answer.headers["Idempotent-Replayed"]) == (between[0].body, "true")
+    assert (value_of(ORDERS), value_of(KEPT), stock_of(mug)) == (1, 1, (5, theirs))
 
 
 def test_a_mistake_in_the_request_is_not_kept(seller: SignedIn, buyer: SignedIn) -> None:
