@@ -66,6 +66,16 @@ ACCESS_TOKEN_SECONDS = env.int("SOUK_ACCESS_TOKEN_SECONDS", 3600, validate=valid
 METRICS_TOKEN = env.str("SOUK_METRICS_TOKEN", "")
 # prometheus_client's own variable: the folder in which the processes of one machine count. The stack sets it.
 METRICS_FOLDER = env.str("PROMETHEUS_MULTIPROC_DIR", "")
+# OpenTelemetry's own variables; its exporter and sampler read the others themselves. Off unless a collector is named.
+_COLLECTED = any(env.str(f"OTEL_EXPORTER_OTLP_{name}", "") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
+TRACES = env.str(
+    "OTEL_TRACES_EXPORTER", "otlp" if _COLLECTED else "none", validate=validate.OneOf(["none", "otlp", "console"])
+)
+_protocol = env.str("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "") or env.str("OTEL_EXPORTER_OTLP_PROTOCOL", "")
+if env.str("OTEL_SDK_DISABLED", "").lower() == "true":
+    TRACES = "none"
+if TRACES == "otlp" and _protocol not in ("", "http/protobuf"):
+    raise EnvError(f"OTEL_EXPORTER_OTLP_PROTOCOL is {_protocol}: Souk sends traces as http/protobuf (port 4318).")
 # How long events, and what hangs on them, are kept.
 KEEP_EVENTS = timedelta(days=env.int("SOUK_KEEP_EVENTS_DAYS", 30, validate=validate.Range(min=1, max=3650)))
 # The replication slot of change data capture, as Debezium is told it.
@@ -123,6 +133,8 @@ MIDDLEWARE = [
     "souk.kit.staff.Members",
     "souk.kit.staff.Messages",
 ]
+if TRACES != "none":
+    MIDDLEWARE.insert(0, "souk.kit.telemetry.RequestSpan")
 if TRUSTED_PROXIES:
     MIDDLEWARE.insert(0, "souk.kit.ratelimit.ForwardedByProxies")
 # The pages for staff alone; the API knows no cookies.

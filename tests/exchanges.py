@@ -22,6 +22,7 @@ ALIKE = {
     "refresh_token": "8vJzq0kC0mWl1nTgkX0qYtYIBr3w5Z",
     "ticket": "q1mC6F0b0xYt3m2dS1n9wA",
     "secret": "whsec_C2FVsBQIhrscChlQIMV+b5sSYspob7oD",
+    "traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00",
     "request_id": "01a214f0-2f6d-7c51-9d0e-3b8f5a1c7e42",
 }
 KEPT_HEADERS = ("Location", "ETag", "Link", "Idempotent-Replayed", "Retry-After", "Allow", "WWW-Authenticate")

@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminSelectMultipleWidget
+from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
 from souk.accounts.models import User
 from souk.accounts.operations import appoint_staff, end_tokens, lock_user, note_act, unlock_user
@@ -44,9 +44,19 @@ admin.site.unregister(Group)
 
 
 class AppointmentForm(StaffForm):
-    """The groups that a member of the staff is in. In none, they may do everything."""
+    """The groups that a member of the staff is in; or, said in so many words, everything."""
 
     groups = forms.ModelMultipleChoiceField(Group.objects.all(), required=False, widget=UnfoldAdminSelectMultipleWidget)
+    everything = forms.BooleanField(
+        label="May do everything, appoint others too", required=False, widget=UnfoldBooleanSwitchWidget
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Either groups or everything: nobody gets every right by forgetting to choose."""
+        chosen: dict[str, Any] = super().clean()
+        if bool(chosen.get("groups")) == chosen.get("everything", False):
+            raise forms.ValidationError("Choose the groups, or say that they may do everything: one of the two.")
+        return chosen
 
 
 def known_as(text: str) -> QuerySet[User]:
@@ -111,14 +121,24 @@ class UserPage(StaffPage):
         end_tokens(username=user.username, actor=acting_staff(staff.pk))
         return f"Every token of {user.username} has ended."
 
-    @button(title="Appoint to the staff", permission=APPOINT, form=AppointmentForm)
+    @button(
+        title="Appoint to the staff",
+        permission=APPOINT,
+        explains="They may sign in here, and see the pages and the buttons that their groups allow; with everything,"
+        " all of them. In the API members of the staff manage tags. It replaces what they were allowed before.",
+        form=AppointmentForm,
+    )
     def appoint(self, staff: User, form: AppointmentForm, user: User) -> str:
         """Make the user a member of the staff, with what the groups allow."""
         groups = [group.name for group in form.cleaned_data["groups"]]
         appoint_staff(username=user.username, groups=groups, actor=acting_staff(staff.pk))
         return f"{user.username} belongs to the staff."
 
-    @button(title="Dismiss from the staff", permission=APPOINT)
+    @button(
+        title="Dismiss from the staff",
+        permission=APPOINT,
+        explains="Takes every right here and in the API that is the staff's alone. Their account stays.",
+    )
     def dismiss(self, staff: User, form: StaffForm, user: User) -> str:
         """Make the user a user like any other."""
         appoint_staff(username=user.username, is_staff=False, actor=acting_staff(staff.pk))

@@ -14,6 +14,7 @@ from souk.catalog.models import Product
 from souk.eventlog.operations import SYSTEM, acting_user, begin_life, change_state, database_now
 from souk.kit.machine import initial_state
 from souk.kit.problem import NotFound, Refused, ValidationFailed
+from souk.kit.tracing import traced
 
 MOST_LINES = 100
 # A bag that nobody touched for so long is given up.
@@ -62,6 +63,7 @@ def visible_product(*, product_id: UUID, owner: User) -> Product:
     return product
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def set_line(*, bag: Bag, product: Product, quantity: int) -> None:
     """Put so many of the product into the bag, instead of what there is of it. Nothing is reserved.
@@ -83,18 +85,21 @@ def set_line(*, bag: Bag, product: Product, quantity: int) -> None:
     _touch(bag)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def remove_line(*, bag: Bag, product_id: UUID) -> None:
     """Take the product out of the bag, if it is in there. The bag comes from `lock_open_bag`."""
     _remove(bag, BagLine.objects.filter(bag=bag, product_id=product_id))
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def empty_bag(*, bag: Bag) -> None:
     """Take everything out of the bag, which comes from `lock_open_bag`."""
     _remove(bag, BagLine.objects.filter(bag=bag))
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def close_bag(*, bag: Bag, order_id: UUID) -> None:
     """The bag has become this order. It comes from `lock_open_bag`; the lines stay as they were."""
@@ -103,6 +108,7 @@ def close_bag(*, bag: Bag, order_id: UUID) -> None:
     )
 
 
+@traced
 @transaction.atomic
 def abandon_untouched_bags(*, limit: int = 50, untouched: timedelta = UNTOUCHED) -> int:
     """Give up open bags that nobody changed for so long; returns how many. A duty of the clock.

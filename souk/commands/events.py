@@ -11,7 +11,7 @@ from django.db import Error
 from rich.console import Console
 
 from souk.commands import set_up_django
-from souk.commands.path_table import print_path
+from souk.commands.path_table import path_table
 from souk.commands.processes import require_database
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def lag(as_json: AsJson = False) -> None:
     if as_json:
         typer.echo(msgspec.json.format(msgspec.json.encode(path)).decode())
         return
-    print_path(Console(soft_wrap=True), msgspec.to_builtins(path))
+    Console(soft_wrap=True).print(path_table(msgspec.to_builtins(path)))
     if path.clock_seconds is None or path.clock_seconds > 30:
         typer.echo(
             "The clock has not looked for a while: these figures may be old. `souk status` shows whether it runs."

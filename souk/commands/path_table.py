@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 
-def print_path(console: Console, path: Mapping[str, Any]) -> None:
-    """Show what `/health/ready` tells as `event_path`."""
+def path_table(path: Mapping[str, Any]) -> Group:
+    """What `/health/ready` tells as `event_path`, to be printed."""
     table = Table(
         "consumer", "oldest unheard", "retrying", "dead letters", "reconciled", "group lag", "pending", box=None
     )
@@ -25,18 +26,18 @@ def print_path(console: Console, path: Mapping[str, Any]) -> None:
             f"{group['seconds']:.1f} s" if group else "-",
             str(group.get("pending", "-")),
         )
-    console.print(table)
     slot = path["slot"]
     if slot is None:
-        console.print("  slot: there is none; `souk cdc ensure` makes it")
+        captured = "slot: there is none; `souk cdc ensure` makes it"
     else:
         safe = "no bound" if slot["safe_bytes"] is None else f"{_mib(slot['safe_bytes'])} left"
         active = "is read" if slot["active"] else "nobody reads it"
         sizes = f"lag {_mib(slot['lag_bytes'])}, kept {_mib(slot['kept_bytes'])} ({safe})"
-        console.print(f"  slot: {active}, {slot['status']}, {sizes}")
+        captured = f"slot: {active}, {slot['status']}, {sizes}"
     deliveries = ", ".join(f"{count} {outcome}" for outcome, count in path["deliveries"].items())
-    console.print(f"  webhooks: {path['webhooks_behind_seconds']:.1f} s behind; in the last hour {deliveries}")
-    console.print(f"  dead letters: {path['dead_letters']}")
+    webhooks = f"webhooks: {path['webhooks_behind_seconds']:.1f} s behind; in the last hour {deliveries}"
+    letters = f"dead letters: {path['dead_letters']}"
+    return Group(table, *(Text(f"  {line}") for line in (captured, webhooks, letters)))
 
 
 def _mib(size: int) -> str:

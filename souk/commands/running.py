@@ -13,16 +13,13 @@ from contextlib import suppress
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from souk import settings
-from souk.commands.path_table import print_path
 from souk.commands.reading import follow, last_lines, log_files
-from souk.stack.api import Gate, ask
+from souk.stack.api import Gate
 from souk.stack.child import stop_orphans
 from souk.stack.home import Home, RunsAlready, write_file
-from souk.stack.identity import read_stat, tree_rss_bytes, wait_until
+from souk.stack.identity import wait_until
 from souk.stack.output import Output
 from souk.stack.plan import Plan, souk_task
 from souk.stack.process import Supervisor
@@ -191,75 +188,6 @@ def stop_stack(say: Callable[[str], None]) -> None:
         HOME.environment.unlink(missing_ok=True)
         HOME.state.unlink(missing_ok=True)
     say(f"Nothing runs on {HOME.path}.")
-
-
-@app.command()
-def status(as_json: Annotated[bool, typer.Option("--json", help="For programs: one JSON object.")] = False) -> None:
-    """Show what runs. Exit code 0 when the stack serves, 1 when not."""
-    found = stack_status()
-    if as_json:
-        typer.echo(json.dumps(found, indent=2))
-    else:
-        print_status(found)
-    raise typer.Exit(0 if found["status"] in ("ready", "degraded") else 1)
-
-
-def stack_status() -> dict[str, object]:
-    """The shape of `/health/ready` (`status`, `checks`, `event_path`), `url`, `processes`, `rss_bytes` of the whole.
-
-    `status` is `stopped` where nothing runs, `starting` and `stopping` meanwhile, `unavailable` where the API does not
-    answer. Memory is resident memory; what the processes of one service share counts once, but for the pages of files.
-    """
-    supervisor = HOME.supervisor()
-    state = HOME.read_state() if supervisor else {}
-    if not supervisor or not state:
-        starting = supervisor is not None
-        return {
-            "status": "starting" if starting else "stopped",
-            "checks": {},
-            "url": None,
-            "processes": [],
-            "rss_bytes": 0,
-        }
-    me = {"name": "supervisor", "pid": supervisor.pid, "state": state["phase"], "restarts": 0}
-    processes = [{**service, "rss_bytes": tree_rss_bytes(service["pid"] or -1)} for service in state["services"]]
-    own = read_stat(supervisor.pid)
-    processes.append({**me, "rss_bytes": own.rss_bytes if own else 0})
-    body = ask(f"{state['url']}/health/ready", seconds=5)[1] if state["phase"] == "ready" else {}
-    said = body.get("status") or ("unavailable" if state["phase"] == "ready" else state["phase"])
-    return {
-        "status": said if isinstance(said, str) else "unavailable",
-        "checks": body.get("checks", {}),
-        "event_path": body.get("event_path"),
-        "url": state["url"],
-        "started": state["started"],
-        "processes": processes,
-        "rss_bytes": sum(process["rss_bytes"] for process in processes),
-    }
-
-
-def print_status(found: dict[str, object]) -> None:
-    """The same for a person."""
-    console = Console()
-    console.print(f"Souk is [bold]{found['status']}[/bold]" + (f" at {found['url']}" if found["url"] else ""))
-    if not found["processes"]:
-        console.print(f"Nothing runs on {HOME.path}. `souk up` starts it.")
-        return
-    table = Table("process", "pid", "state", "restarts", "MiB", box=None)
-    rows = found["processes"]
-    assert isinstance(rows, list)  # noqa: S101 - made above
-    for row in rows:
-        table.add_row(
-            row["name"], str(row["pid"] or "-"), row["state"], str(row["restarts"]), str(row["rss_bytes"] >> 20)
-        )
-    console.print(table)
-    checks = found["checks"]
-    if isinstance(checks, dict):
-        for name, check in checks.items():
-            console.print(f"  {name}: {check.get('state')}")
-    path = found.get("event_path")
-    if isinstance(path, dict):
-        print_path(console, path)
 
 
 @app.command()

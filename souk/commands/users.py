@@ -34,6 +34,9 @@ def create(
     ] = None,
 ) -> None:
     """Make an account."""
+    if group and not staff:
+        typer.echo("--group says what a member of the staff may do: give it together with --staff.", err=True)
+        raise typer.Exit(1)
     require_database()
     set_up_django()
     from django.db import transaction
@@ -45,7 +48,7 @@ def create(
     try:
         with transaction.atomic():
             user = create_user(username=username, password=password, is_staff=staff, actor=SYSTEM)
-            if staff and group:
+            if group:
                 appoint_staff(username=username, groups=group, actor=SYSTEM)
     except Refused as refused:
         for error in refused.errors or [{"detail": refused.detail}]:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
@@ -23,7 +26,40 @@ def current_traceparent() -> str | None:
     return _traceparent.get()
 
 
+def current_trace_id() -> str:
+    """The id of that trace, 32 hexadecimal digits, or an empty string."""
+    traceparent = _traceparent.get()
+    return traceparent[3:35] if traceparent else ""
+
+
 def enter(*, request_id: str = "", traceparent: str | None = None) -> None:
     """Begin the work for one request or one event in this thread. A malformed traceparent is left out."""
     _request_id.set(request_id)
     _traceparent.set(traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None)
+
+
+def enter_request(*, request_id: str, traceparent: str | None) -> None:
+    """Begin the work for one request. Without a (decent) traceparent it begins a trace, which nobody records.
+
+    So one id finds what every process logs for the request and for the events that it made.
+    """
+    _request_id.set(request_id)
+    if not traceparent or not TRACEPARENT.fullmatch(traceparent):
+        drawn = secrets.token_hex(24)
+        traceparent = f"00-{drawn[:32]}-{drawn[32:]}-00"
+    _traceparent.set(traceparent)
+
+
+@contextmanager
+def within(traceparent: str) -> Iterator[None]:
+    """What is done in the block belongs to this span."""
+    before = _traceparent.set(traceparent)
+    try:
+        yield
+    finally:
+        _traceparent.reset(before)
+
+
+def is_recorded(traceparent: str) -> bool:
+    """Whether somebody records the trace. One that nobody records is not passed on: receivers would not record it."""
+    return bool(int(traceparent[-2:], 16) & 1)

@@ -10,19 +10,21 @@ from typing import Any
 import msgspec
 import structlog
 
-from souk.kit.context import current_request_id
+from souk.kit.context import current_request_id, current_trace_id
 
 
-def _with_request_id(_logger: Any, _name: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def _with_ids(_logger: Any, _name: str, line: structlog.typing.EventDict) -> structlog.typing.EventDict:
     if request_id := current_request_id():
         line.setdefault("request_id", request_id)
+    if trace_id := current_trace_id():
+        line.setdefault("trace_id", trace_id)
     return line
 
 
 SHARED: list[structlog.typing.Processor] = [
     structlog.processors.add_log_level,
     structlog.processors.TimeStamper(fmt="iso", utc=True),
-    _with_request_id,
+    _with_ids,
     structlog.processors.format_exc_info,
 ]
 

@@ -48,7 +48,7 @@ class RequestContext:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         asked = request.META.get("HTTP_X_REQUEST_ID", "")
         request_id = asked if asked and context.REQUEST_ID.fullmatch(asked) else str(new_id())
-        context.enter(request_id=request_id, traceparent=request.META.get("HTTP_TRACEPARENT"))
+        context.enter_request(request_id=request_id, traceparent=request.META.get("HTTP_TRACEPARENT"))
         began = time.perf_counter()
         if not _is_ours(request.META.get("HTTP_HOST"), tuple(settings.ALLOWED_HOSTS), settings.DEBUG, request):
             response: HttpResponseBase = problem.rendered(problem.MalformedRequest())

@@ -16,6 +16,7 @@ from souk.kit.entity import columns_of, new_id, read_rows, row_of, rows_of
 from souk.kit.machine import initial_state
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import ValidationFailed
+from souk.kit.tracing import traced
 from souk.payments.gateway import TOKENS
 from souk.payments.machine import CAPTURED, DECLINED, REQUESTED
 from souk.payments.models import Payment
@@ -126,6 +127,7 @@ def unprovided_payments(*, payment_ids: Sequence[UUID]) -> set[UUID]:
     return set(Payment.all_objects.filter(waiting, pk__in=payment_ids).values_list("id", flat=True))
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def postpone_payment(*, payment_id: UUID) -> bool:
     """The provider did not answer: ask again later, with growing pauses. Past the patience, decline.
@@ -145,6 +147,7 @@ def postpone_payment(*, payment_id: UUID) -> bool:
     return True
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def capture_payment(*, payment_id: UUID, charge_id: str) -> None:
     """The provider took the money. Quiet when that is known already.
@@ -158,6 +161,7 @@ def capture_payment(*, payment_id: UUID, charge_id: str) -> None:
         _close(payment, "capture", "payment.captured", charge_id=charge_id)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def capture_payments(*, charge_ids: Mapping[UUID, str], traceparents: Mapping[UUID, str | None]) -> None:
     """The same for many payments at once; `traceparents` are the traces that the questions belonged to, by payment."""
@@ -181,6 +185,7 @@ def capture_payments(*, charge_ids: Mapping[UUID, str], traceparents: Mapping[UU
         capture_payment(payment_id=payment_id, charge_id=charge_ids[payment_id])
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def decline_payment(*, payment_id: UUID, code: str) -> None:
     """The provider did not take the money. Quiet when that is known already. Raises IllegalTransition when it did."""
@@ -192,6 +197,7 @@ def decline_payment(*, payment_id: UUID, code: str) -> None:
     _close(payment, "decline", "payment.declined", decline_code=code, **unknown)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def request_refund(*, payment_id: UUID) -> None:
     """Nobody waits for this captured money any more: it is to be given back. Quiet when that is on its way or done."""
@@ -200,6 +206,7 @@ def request_refund(*, payment_id: UUID) -> None:
         payment.change(refund_due_at=database_now())
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def settle_refund(*, payment_id: UUID, charge_id: str | None) -> None:
     """The provider has given back the charge, or says that there was none (None). Quiet when that is known already."""
@@ -212,6 +219,7 @@ def settle_refund(*, payment_id: UUID, charge_id: str | None) -> None:
     _close(payment, "refund", "payment.refunded", charge_id=charge_id, refund_due_at=None)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def postpone_refund(*, payment_id: UUID) -> None:
     """The provider did not answer: it is asked again later, for as long as it takes."""

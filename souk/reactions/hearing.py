@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import groupby
 from operator import itemgetter
@@ -25,6 +25,7 @@ from souk.kit.postgresql.prepared import prepared_rows
 from souk.reactions import measures
 from souk.reactions.parking import MOST_TRIES, begin_again, note_failure, park
 from souk.reactions.reaction import Answered, Busy, Consumer, Errand, Event, JointEffect
+from souk.reactions.tracing import begin_hearing, end_hearing
 
 log = structlog.get_logger()
 # The first key of the advisory locks; the number of the consumer is added.
@@ -114,6 +115,7 @@ def _hear_next(consumer: Consumer, subject: Subject, again: bool, caught: Caught
             # It waits when its try was put off; not if that was done just now, by ourselves.
             if first is None or (first.waits and first.event.id != counted):
                 return False
+            first = replace(first, event=begin_hearing(consumer, first.event))
             job = _begin(consumer, first)
         if job is not None:
             _finish(consumer, first, job)
@@ -243,6 +245,7 @@ def mark_heard(consumer: Consumer, events: Iterable[Event]) -> None:
 
 def tell_heard(consumer: Consumer, event: Event) -> None:
     """Count an event that was heard."""
+    end_hearing(consumer, event)
     measures.heard.labels(consumer.name).inc()
     measures.delay_seconds.labels(consumer.name).observe((datetime.now(UTC) - event.created).total_seconds())
 

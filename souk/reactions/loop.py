@@ -11,6 +11,8 @@ import redis
 import structlog
 from django.db import Error, close_old_connections, connection, connections
 
+from souk.kit.postgresql.pooling import count_pool
+
 log = structlog.get_logger()
 LONGEST_PAUSE_SECONDS = 5.0
 JOIN_SECONDS = 30.0
@@ -36,6 +38,7 @@ def run_threads(works: Mapping[str, Callable[[], float]], *, stop: threading.Eve
     for thread in threads:
         thread.start()
     while not stop.wait(1):
+        count_pool()
         dead = [thread.name for thread in threads if not thread.is_alive()]
         if dead and not stop.is_set():
             raise RuntimeError(f"These threads ended by themselves: {', '.join(dead)}")

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from souk.reactions import measures
 from souk.reactions.reaction import Consumer, Event
+from souk.reactions.tracing import end_hearing
 
 log = structlog.get_logger()
 MOST_TRIES = 5
@@ -31,6 +32,7 @@ def note_failure(consumer: Consumer, event: Event, error: Exception, *, counted:
 
     Returns whether it was parked: then the subject's next event may be heard.
     """
+    end_hearing(consumer, event, error=error)
     measures.failed.labels(consumer.name).inc()
     reason = "".join(traceback.format_exception(error))[-LONGEST_TEXT:]
     log.warning("event.failed", consumer=consumer.name, event_id=str(event.id), type=event.type, error=str(error))

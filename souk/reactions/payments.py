@@ -9,6 +9,7 @@ import structlog
 from django.db import Error, transaction
 
 from souk.kit.context import enter
+from souk.kit.tracing import span
 from souk.payments.gateway import Charged, Declined, ProviderUnavailable, charge, refund
 from souk.payments.models import Payment
 from souk.payments.operations import (
@@ -42,7 +43,8 @@ def lease_requested_payments(events: Sequence[Event]) -> Mapping[UUID, Payment |
 def ask_provider(payment: Payment) -> Charged | Declined | None:
     """The provider's answer, or None when it gave none: then whether it charged is unknown."""
     try:
-        return charge(key=payment.pk, token=payment.token, amount=payment.amount, currency=payment.currency)
+        with span("ask provider", kind="client"):
+            return charge(key=payment.pk, token=payment.token, amount=payment.amount, currency=payment.currency)
     except ProviderUnavailable as unavailable:
         log.info("payment.unanswered", payment_id=str(payment.pk), tries=payment.tries, reason=str(unavailable))
         return None

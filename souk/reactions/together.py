@@ -27,6 +27,7 @@ from souk.kit.postgresql.prepared import prepared_rows
 from souk.reactions.hearing import LOCKS, Subject, first_unheard, is_away, mark_heard, tell_heard
 from souk.reactions.parking import note_failure
 from souk.reactions.reaction import Answered, Consumer, Errand, Event, JointEffect
+from souk.reactions.tracing import begin_hearing
 
 log = structlog.get_logger()
 # Questions of one process under way at a time: each is a thread, and waits for somebody else's server.
@@ -125,11 +126,12 @@ def _first_unheard(consumer: Consumer, subjects: Sequence[Subject], begun: _Begu
     # A statement of its own: it sees what the locks' last holders committed.
     first = first_unheard(consumer, [subject for subject in subjects if subject.id in locked])
     begun.unfinished = {Subject(one.event.subject_type, one.event.subject_id) for one in first if not one.is_last}
-    return [one.event for one in first if not one.failed]
+    return [begin_hearing(consumer, one.event) for one in first if not one.failed]
 
 
 def _begin_type(consumer: Consumer, event_type: str, events: list[Event], begun: _Begun) -> None:
     reaction = consumer.reactions[event_type]
+    _enter_for(events)
     if isinstance(reaction, Errand):
         jobs = reaction.take(events)
         over = [event for event in events if event.id in jobs and jobs[event.id] is None]
@@ -144,6 +146,11 @@ def _begin_type(consumer: Consumer, event_type: str, events: list[Event], begun:
         mark_heard(consumer, events)
         reaction.run(events)
         begun.heard += events
+
+
+def _enter_for(events: Sequence[Event]) -> None:
+    """What is done now is done for this event; for several at once it is done for none of them in particular."""
+    enter(request_id=str(events[0].id), traceparent=events[0].traceparent) if len(events) == 1 else enter()
 
 
 def _ask(consumer: Consumer, told: HeardTogether, questions: Sequence[_Question]) -> None:
@@ -193,6 +200,7 @@ def _put(waiting: deque[_Question], came: SimpleQueue[_Came]) -> None:
 def _settle(
     consumer: Consumer, told: HeardTogether, errand: Errand[Any, Any], answered: Sequence[Answered[Any, Any]]
 ) -> None:
+    _enter_for([one.event for one in answered])
     try:
         with transaction.atomic(durable=True):
             mark_heard(consumer, [one.event for one in answered])

@@ -7,7 +7,9 @@ import threading
 import time
 from collections import Counter as Tally
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import replace
 from functools import cached_property
+from uuid import UUID
 
 import httpx
 import structlog
@@ -15,7 +17,8 @@ from django.conf import settings
 from django.db import Error
 from prometheus_client import Counter
 
-from souk.webhooks.gateway import Sent, open_client, send
+from souk.kit import tracing
+from souk.webhooks.gateway import Message, Sent, open_client, send
 from souk.webhooks.operations import Due, queue_deliveries, settle_delivery, take_due_deliveries
 
 log = structlog.get_logger()
@@ -27,6 +30,8 @@ ROUND_SECONDS = 2.0
 LOOK_SECONDS = 0.1
 
 deliveries = Counter("souk_webhook_tries", "Tries to send an event to a webhook, by what came of them.", ["outcome"])
+for _outcome in ("delivered", "retried", "failed", "unsettled"):
+    deliveries.labels(_outcome)  # so that the first one is an increase, too
 
 
 class Sender:
@@ -34,6 +39,7 @@ class Sender:
 
     def __init__(self) -> None:
         self._under_way: dict[Future[Sent], Due] = {}
+        self._spans: dict[UUID, tracing.Span] = {}
 
     def work(self) -> None:
         """Send until nothing is due and nothing under way, for a few seconds at most. Call it again and again."""
@@ -59,8 +65,19 @@ class Sender:
             if due.message is None:
                 self._settle(due, Sent(status_code=None, duration_ms=0, error=due.problem))
                 continue
-            sending = send(self._client, due.message, allow_loopback=settings.WEBHOOK_ALLOW_LOOPBACK)
+            sending = send(self._client, self._traced(due, due.message), allow_loopback=settings.WEBHOOK_ALLOW_LOOPBACK)
             self._under_way[asyncio.run_coroutine_threadsafe(sending, self._loop)] = due
+
+    def _traced(self, due: Due, message: Message) -> Message:
+        recorder = tracing.recorder()
+        if recorder is None:
+            return message
+        about: dict[str, str | int] = {"souk.webhook.id": str(due.webhook_id), "souk.event.id": message.id}
+        span = recorder.begin(
+            "send webhook", kind="client", parent=message.traceparent, **about, **{"souk.attempt": due.attempt}
+        )
+        self._spans[due.delivery_id] = span
+        return replace(message, traceparent=span.traceparent)
 
     def _settle_ended(self) -> None:
         for future in [one for one in self._under_way if one.done()]:
@@ -73,6 +90,9 @@ class Sender:
             )
 
     def _settle(self, due: Due, sent: Sent) -> None:
+        if span := self._spans.pop(due.delivery_id, None):
+            failed = None if sent.error is None else str(sent.status_code or "not sent")
+            span.end(error=failed, **{"http.response.status_code": sent.status_code or 0})
         try:
             outcome = settle_delivery(due, sent)
         except Error as error:

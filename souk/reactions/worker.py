@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import close_old_connections
 
 from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
+from souk.reactions import measures
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.hearing import Subject, catch_up, is_in_log
 from souk.reactions.loop import run_threads, stop_on_signal
@@ -38,6 +39,7 @@ def main() -> None:
     if not settings.REDIS_URL:
         raise SystemExit("No streams: start the embedded stack with `souk up`, or set SOUK_REDIS_URL.")
     stop = stop_on_signal()
+    measures.begin_at_zero(consumer.name for consumer in CONSUMERS)
     log.info("worker.started", consumers=[consumer.name for consumer in CONSUMERS])
     run_worker(CONSUMERS, client=stream_client(settings.REDIS_URL), stop=stop)
     log.info("worker.stopped")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -13,6 +14,7 @@ from souk.accounts.authentication import signed_in
 from souk.accounts.models import User
 from souk.kit.cursor import decode_cursor, encode_cursor, link_next
 from souk.kit.door import Door, answer_list
+from souk.kit.measures import search_seconds, searches_respelled, searches_short
 from souk.kit.parsing import Page, query_of
 from souk.kit.problem import NotFound
 from souk.search.operations.finding import Found, Place, Wish, find_best, find_followed, find_newest
@@ -38,7 +40,7 @@ class Products(Door):
             ids=tuple(dict.fromkeys(asked.id)),
         )
         caller_id = _caller_id(request)
-        page = _found(wish, asked, caller_id)
+        page = _measured(wish, asked, caller_id)
         if asked.q is None:
             return _answer(request, page)
         spelling = None
@@ -46,6 +48,8 @@ class Products(Door):
             spelling = find_near_spelling(words=wish.words)
             if spelling is not None:
                 page = _found(wish.saying(spelling), asked, caller_id)
+                if page.shown:
+                    searches_respelled.inc()
         return _answer(request, page, did_you_mean=spelling if page.shown else None)
 
 
@@ -75,6 +79,18 @@ class Feed(Door):
 class _Page:
     shown: Sequence[bytes]
     cursor: str | None
+
+
+def _measured(wish: Wish, asked: ProductQuery, caller_id: UUID | None) -> _Page:
+    if wish == Wish():
+        return _found(wish, asked, caller_id)
+    kind = "filters" if wish.words is None else "relevance" if asked.sort == "relevance" else "words"
+    began = time.perf_counter()
+    page = _found(wish, asked, caller_id)
+    search_seconds.labels(kind).observe(time.perf_counter() - began)
+    if page.cursor is not None and len(page.shown) < asked.limit:
+        searches_short.labels(kind).inc()
+    return page
 
 
 def _found(wish: Wish, asked: ProductQuery, caller_id: UUID | None) -> _Page:

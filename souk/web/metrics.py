@@ -13,6 +13,7 @@ from django.conf import settings
 from prometheus_client import REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
+from souk.web.database_gauges import DatabaseGauges
 from souk.web.gauges import ShopGauges
 from souk.web.path_gauges import PathGauges
 from souk.web.webhook_gauges import WebhookGauges
@@ -30,6 +31,6 @@ def _registry() -> CollectorRegistry:
         MultiProcessCollector(registry, settings.METRICS_FOLDER)  # type: ignore[no-untyped-call]  # the client ships it so
     else:
         registry = REGISTRY
-    for gauges in (ShopGauges(), WebhookGauges(), PathGauges()):
+    for gauges in (ShopGauges(), DatabaseGauges(), WebhookGauges(), PathGauges()):
         registry.register(gauges)
     return registry

@@ -24,6 +24,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpx
 
+from souk.kit.context import is_recorded
+
 SECONDS_TO_CONNECT = 5.0
 SECONDS_IN_ALL = 15.0
 LONGEST_URL = 2048
@@ -145,7 +147,7 @@ async def _post(client: httpx.AsyncClient, message: Message, *, allow_loopback: 
         "webhook-id": message.id,
         "webhook-timestamp": str(timestamp),
         "webhook-signature": " ".join(signatures),
-        **({"traceparent": message.traceparent} if message.traceparent else {}),
+        **({"traceparent": message.traceparent} if message.traceparent and is_recorded(message.traceparent) else {}),
     }
     for last, address in enumerate(addresses, start=1 - len(addresses)):
         request = client.build_request(

@@ -16,6 +16,7 @@ from django.db import connection
 
 from souk.eventlog.feed import FAR_BEHIND, cursor_of
 from souk.eventlog.operations import number_events
+from souk.kit.context import TRACEPARENT
 from souk.orders.operations import accept_order
 from souk.payments.gateway import Charged, charge
 from souk.payments.models import Payment
@@ -83,8 +84,11 @@ def test_the_feed_begins_with_the_oldest_event_and_repeats_its_cursor_at_the_end
         "sequence": 1,
         "actor": {"type": "user", "id": seller.id},
         "data": event["data"],
-        "traceparent": None,
+        "traceparent": event["traceparent"],
     }
+    # Without a caller's trace it is one of Souk's own, which nobody records.
+    assert TRACEPARENT.fullmatch(event["traceparent"])
+    assert event["traceparent"].endswith("-00")
     assert event["data"]["title"] == "Walnut bowl"
     end = seller.get("/events", after=second.body["next"])
     assert (end.body["results"], end.body["next"]) == ([], second.body["next"])

@@ -9,6 +9,7 @@ from django.db import transaction
 
 from souk.accounts.models import User
 from souk.eventlog.operations import SYSTEM, number_events, record
+from souk.kit.context import TRACEPARENT
 from tests.books import events_of, rows_of, value_of
 from tests.callers import SignedIn
 from tests.paying import pay
@@ -161,10 +162,13 @@ def test_two_who_tell_of_one_subject_do_so_one_after_the_other(seller: SignedIn)
     assert events_of(seller.id) == ["user.registered", "user.first", "user.second"]
 
 
-def test_events_carry_the_trace_of_the_request_and_a_broken_one_is_left_out(seller: SignedIn) -> None:
+def test_events_carry_the_trace_of_the_request_and_a_broken_one_is_replaced(seller: SignedIn) -> None:
     trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
     good = {"title": "Mug", "price": {"amount": 1, "currency": "EUR"}, "stock": 1}
     for sent in (trace, "00-nonsense", "x" * 5000):
         assert seller.post("/products", good, headers={"traceparent": sent}).status == 201
     told = rows_of("SELECT traceparent, actor FROM eventlog_event WHERE type = 'product.created' ORDER BY n")
-    assert told == [(trace, f"user:{seller.id}"), (None, f"user:{seller.id}"), (None, f"user:{seller.id}")]
+    assert told[0] == (trace, f"user:{seller.id}")
+    made = [traceparent for traceparent, _ in told[1:]]
+    assert all(TRACEPARENT.fullmatch(one) for one in made)
+    assert len({one[3:35] for one in [trace, *made]}) == 3

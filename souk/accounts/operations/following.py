@@ -15,6 +15,7 @@ from souk.accounts.models import Follow, User
 from souk.eventlog.operations import acting_user, database_now, record
 from souk.kit.entity import new_id
 from souk.kit.problem import NotAuthenticated, NotFound, Refused
+from souk.kit.tracing import traced
 
 
 class OwnAccount(Refused):
@@ -24,6 +25,7 @@ class OwnAccount(Refused):
     status, code, title = 409, "own_account", "This is your own account"
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def follow_user(*, follower: User, followed_id: UUID) -> None:
     """Follow somebody; repeatable. Raises NotFound, OwnAccount."""
@@ -50,6 +52,7 @@ def follow_user(*, follower: User, followed_id: UUID) -> None:
     )
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def unfollow_user(*, follower: User, followed_id: UUID) -> None:
     """Follow somebody no more; repeatable. Raises NotFound, OwnAccount."""

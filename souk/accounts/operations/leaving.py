@@ -14,8 +14,10 @@ from souk.accounts.operations.passwords import prove_password
 from souk.eventlog.models import ClockTimestamp
 from souk.eventlog.operations import SYSTEM, Actor, acting_user, database_now, record
 from souk.kit.problem import NotAuthenticated
+from souk.kit.tracing import traced
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def delete_account(*, user: User, password: str) -> None:
     """Close the caller's account for good and forget what they said about themselves. The name stays taken.
@@ -49,6 +51,7 @@ def delete_account(*, user: User, password: str) -> None:
     )
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def lock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     """Keep a user out: every token ends at once, no new one is given, their products are hidden and not for sale.
@@ -63,6 +66,7 @@ def lock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     return user
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def unlock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     """Let a locked user in again; they sign in anew. Repeatable. Raises NotFound."""
@@ -74,6 +78,7 @@ def unlock_user(*, username: str, actor: Actor = SYSTEM) -> User:
     return user
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def end_tokens(*, username: str, actor: Actor = SYSTEM) -> User:
     """End every token and every session of a user, who may sign in again. Raises NotFound."""

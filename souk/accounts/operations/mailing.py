@@ -17,6 +17,7 @@ from souk.eventlog.models import ClockTimestamp
 from souk.eventlog.operations import database_now
 from souk.kit.problem import ValidationFailed
 from souk.kit.ratelimit import RateLimited, Use, count
+from souk.kit.tracing import traced
 
 log = structlog.get_logger()
 
@@ -45,6 +46,7 @@ def request_verification(*, user: User) -> None:
         mail.save(force_insert=True)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def verify_email(*, token: str) -> None:
     """Note that the user reads the mail of their address; the token is used up. Raises BadMailedToken."""

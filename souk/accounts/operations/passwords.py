@@ -10,6 +10,7 @@ from souk.accounts.operations.registering import password_errors
 from souk.eventlog.models import ClockTimestamp
 from souk.eventlog.operations import database_now
 from souk.kit.problem import NotAuthenticated, ValidationFailed
+from souk.kit.tracing import traced
 
 
 class WrongPassword(ValidationFailed):
@@ -32,6 +33,7 @@ def prove_password(*, user: User, password: str, pointer: str) -> str:
     return found.password
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def change_password(*, user: User, current_password: str, new_password: str) -> None:
     """Set another password; every token of the user, and every reset token, ends.
@@ -47,6 +49,7 @@ def change_password(*, user: User, current_password: str, new_password: str) -> 
     _set_password(locked, new_password)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def request_password_reset(*, email: str) -> None:
     """Have a reset token mailed to the accounts with this address, if there are any.
@@ -56,6 +59,7 @@ def request_password_reset(*, email: str) -> None:
     MailRequest(purpose=MailPurpose.PASSWORD_RESET, address=email).save(force_insert=True)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def reset_password(*, token: str, new_password: str) -> None:
     """Set the password by a mailed token, which is used up then; every token of the user ends.

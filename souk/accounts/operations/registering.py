@@ -16,6 +16,7 @@ from souk.accounts.models import User, normal_username
 from souk.accounts.operations.mailing import request_verification
 from souk.eventlog.operations import Actor, acting_user, database_now, record
 from souk.kit.problem import NotAuthenticated, Refused, ValidationFailed
+from souk.kit.tracing import traced
 
 SHORTEST_PASSWORD, LONGEST_PASSWORD = 8, 128
 # Names that a stranger would take for the market itself.
@@ -42,6 +43,7 @@ class UsernameTaken(Refused):
         super().__init__(errors=[error])
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def register_user(*, username: str, password: str, email: str = "", display_name: str = "") -> User:
     """Open an account. Raises ValidationFailed, also for a reserved name, and UsernameTaken."""
@@ -52,6 +54,7 @@ def register_user(*, username: str, password: str, email: str = "", display_name
     return create_user(username=username, password=password, email=email, display_name=display_name)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def create_user(
     *,
@@ -103,6 +106,7 @@ def _give_name_and_password(user: User, password: str) -> None:
     user.set_password(password)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def change_profile(*, user: User, **values: Any) -> User:
     """Set display name, bio, e-mail: what is named. A new e-mail gets a mail to verify it. Raises ValidationFailed."""

@@ -12,8 +12,10 @@ from souk.accounts.models import User
 from souk.accounts.operations.following import lock_named
 from souk.eventlog.operations import SYSTEM, Actor, acting_staff, database_now, record
 from souk.kit.problem import ValidationFailed
+from souk.kit.tracing import traced
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def appoint_staff(*, username: str, groups: Sequence[str] = (), is_staff: bool = True, actor: Actor = SYSTEM) -> User:
     """Make a user a member of the staff, or no longer (`is_staff=False`).

@@ -11,12 +11,14 @@ from souk.catalog.models import Product
 from souk.catalog.operations.selling import act_as
 from souk.eventlog.operations import acting_user
 from souk.kit.problem import ValidationFailed
+from souk.kit.tracing import traced
 from souk.stock.models import Stock
 from souk.stock.operations import Reason, move_stock
 
 LARGEST_STOCK = 1_000_000
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def correct_stock(*, product: Product, seller: User, change: int, reason: Reason, note: str | None) -> UUID:
     """Add to (or take from) what is on hand; returns the movement's id. `product` comes from `lock_own_product`.

@@ -16,6 +16,7 @@ from souk.kit.context import current_traceparent
 from souk.kit.entity import new_id
 from souk.kit.money import Money
 from souk.kit.problem import Forbidden, NotFound, ValidationFailed
+from souk.kit.tracing import traced
 from souk.stock.operations import count_stock, open_stock, set_for_sale
 
 
@@ -33,6 +34,7 @@ class UnknownTags(ValidationFailed):
         )
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def create_product(
     *,
@@ -68,6 +70,7 @@ def create_product(
     return product
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def change_product(
     *,
@@ -95,18 +98,21 @@ def change_product(
     return product
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def activate_product(*, product: Product, seller: User) -> Product:
     """Show the product and let it be bought. Its first activation is when it is new. Raises IllegalTransition."""
     return _move(product, "activate", act_as(acting_user(seller.pk)), for_sale=True)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def archive_product(*, product: Product, seller: User) -> Product:
     """Take the product out of sight and sale; holds that exist stand. Raises IllegalTransition."""
     return _move(product, "archive", act_as(acting_user(seller.pk)), for_sale=False)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def archive_for_market(*, product_id: UUID, staff: User) -> Product:
     """Take anybody's product out of sight and sale, by a member of the staff. Raises NotFound, IllegalTransition."""
@@ -116,6 +122,7 @@ def archive_for_market(*, product_id: UUID, staff: User) -> Product:
     return _move(product, "archive", act_as(acting_staff(staff.pk)), for_sale=False)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def delete_product(*, product: Product, seller: User) -> None:
     """Delete the product; no new hold can be taken from this moment, holds that exist stand until their order ends."""

@@ -10,6 +10,7 @@ from souk.catalog.models import Product, ProductTag, Tag
 from souk.catalog.operations.selling import act_as
 from souk.eventlog.operations import acting_user, database_now
 from souk.kit.problem import NotFound, Refused, ValidationFailed
+from souk.kit.tracing import traced
 
 MOST_TAGS = 20
 
@@ -21,6 +22,7 @@ class TagExists(Refused):
     status, code, title = 409, "tag_exists", "There is such a tag already"
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def create_tag(*, name: str, description: str = "", staff: User | None = None) -> Tag:
     """Make a tag. `staff` is the member who does it, None for the operator. Raises TagExists."""
@@ -31,6 +33,7 @@ def create_tag(*, name: str, description: str = "", staff: User | None = None) -
     return tag
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def change_tag(*, tag: Tag, name: str | None = None, description: str | None = None, staff: User | None = None) -> Tag:
     """Rename or describe a tag; products keep it, under its new name. `tag` comes from `lock_tag`. Raises TagExists."""
@@ -42,6 +45,7 @@ def change_tag(*, tag: Tag, name: str | None = None, description: str | None = N
     return tag
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def delete_tag(*, tag: Tag, staff: User | None = None) -> None:
     """Delete a tag and take it from every product. `tag` comes from `lock_tag`."""
@@ -62,6 +66,7 @@ def lock_tag(*, name: str) -> Tag:
     return tag
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def tag_product(*, product: Product, seller: User, tag: Tag) -> None:
     """Put a tag on a product; repeatable. `product` comes from `lock_own_product`.
@@ -86,6 +91,7 @@ def known_tag(*, name: str) -> Tag:
     return tag
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def untag_product(*, product: Product, seller: User, name: str) -> None:
     """Take a tag from a product; repeatable. `product` comes from `lock_own_product`."""

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
+from souk.kit.tracing import traced
 from souk.orders.machine import ACCEPTED, CONFIRMED, PENDING
 
 # One statement, and so one moment: it may run while orders are placed. A pending order may have lost a hold that was
@@ -137,6 +138,7 @@ def note_drift() -> int:
     return drifting
 
 
+@traced
 @transaction.atomic
 def repair_stock(*, product_id: UUID) -> None:
     """Make the product's books agree: holds follow the orders, counters the holds, and the ledger says what was mended.

@@ -12,6 +12,7 @@ from souk.kit.context import current_traceparent
 from souk.kit.machine import IllegalTransition, next_state, sources_of
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
+from souk.kit.tracing import traced
 from souk.orders.machine import OrderMachine
 from souk.orders.models import Order
 from souk.orders.operations.counting import count_transitions
@@ -29,6 +30,7 @@ class OrderExpired(Refused):
     status, code, title = 409, "order_expired", "The deadline has passed"
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def confirm_order(*, order: Order, token: str) -> Order:
     """Confirm a pending order, which comes from `lock_own_order`, and ask its buyer for the payment.

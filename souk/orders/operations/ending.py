@@ -6,10 +6,11 @@ from django.db import connection, transaction
 
 from souk.accounts.models import User
 from souk.eventlog.operations import SYSTEM, acting_staff, acting_user, change_state, change_state_of_many
+from souk.kit.tracing import traced
 from souk.orders.machine import CANCELLED, PENDING
 from souk.orders.models import Order
 from souk.orders.operations.confirming import refuse_late
-from souk.orders.operations.counting import count_transitions
+from souk.orders.operations.counting import count_expiry_lags, count_transitions
 from souk.stock.operations import release_stock
 
 AT_ONCE = 50
@@ -18,6 +19,7 @@ AUDIENCE = """
 """
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def cancel_order(*, order: Order, staff: User | None = None, note: str = "") -> Order:
     """Cancel a pending order, which comes from `lock_own_order` or `lock_order`, and give its stock back.
@@ -40,6 +42,7 @@ def cancel_order(*, order: Order, staff: User | None = None, note: str = "") -> 
     return order
 
 
+@traced
 @transaction.atomic
 def expire_due_orders(*, limit: int = AT_ONCE) -> int:
     """Close pending orders whose deadline has passed and give back what they still hold; returns how many.
@@ -48,18 +51,19 @@ def expire_due_orders(*, limit: int = AT_ONCE) -> int:
     """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT id FROM orders_order WHERE state = %s AND expires_at <= clock_timestamp() AND deleted IS NULL"
+            "SELECT id, expires_at FROM orders_order"
+            " WHERE state = %s AND expires_at <= clock_timestamp() AND deleted IS NULL"
             " ORDER BY expires_at LIMIT %s FOR NO KEY UPDATE SKIP LOCKED",
             [PENDING, limit],
         )
-        due = [order_id for (order_id,) in cursor.fetchall()]
+        due = dict(cursor.fetchall())
     if not due:
         return 0
-    now = release_stock(order_ids=due)
+    now = release_stock(order_ids=list(due))
     closed = change_state_of_many(
         Order,
         "expire",
-        ids=due,
+        ids=list(due),
         actor=SYSTEM,
         event_type="order.not_confirmed",
         audience_sql=AUDIENCE,
@@ -68,4 +72,5 @@ def expire_due_orders(*, limit: int = AT_ONCE) -> int:
         closed_at=now,
     )
     count_transitions("expire", len(closed))
+    count_expiry_lags([(now - due[order_id]).total_seconds() for order_id in closed])
     return len(closed)

@@ -12,10 +12,12 @@ from souk.accounts.models import User
 from souk.bags.models import Bag, BagLine
 from souk.bags.operations import BagEmpty, close_bag
 from souk.kit.problem import VersionMismatch
+from souk.kit.tracing import traced
 from souk.orders.models import Order
 from souk.orders.operations.placing import Line, place_order
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def order_bag(
     *,

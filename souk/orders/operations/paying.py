@@ -9,6 +9,7 @@ from django.db import transaction
 
 from souk.eventlog.operations import SYSTEM, change_state, change_state_of_many, database_now
 from souk.kit.postgresql.prepared import prepared_rows
+from souk.kit.tracing import traced
 from souk.orders.machine import ACCEPTED, CONFIRMED
 from souk.orders.models import Order
 from souk.orders.operations.counting import count_transitions
@@ -28,6 +29,7 @@ SELECT DISTINCT ON (reference) reference, id FROM payments_payment
 """
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
     """The order is paid: its stock leaves the house. Quiet when that has been done.
@@ -56,6 +58,7 @@ def accept_order(*, order_id: UUID, payment_id: UUID) -> None:
     count_transitions("accept")
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def accept_orders(*, paid: Sequence[tuple[UUID, UUID]], traceparents: Mapping[UUID, str | None]) -> None:
     """The same for many (order, payment) pairs at once; `traceparents` are the payments' traces, by order.
@@ -92,6 +95,7 @@ def _lock_confirmed(order_ids: list[UUID]) -> list[UUID]:
     return [order_id for order_id, state in rows if state == CONFIRMED]
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def take_back_order(*, order_id: UUID, payment_id: UUID, code: str) -> None:
     """The payment was declined: the order waits for another one while its deadline is ahead, and ends otherwise.

@@ -18,6 +18,7 @@ from souk.kit.entity import new_id, row_of
 from souk.kit.machine import initial_state
 from souk.kit.postgresql.prepared import prepared_rows
 from souk.kit.problem import Refused
+from souk.kit.tracing import traced
 from souk.orders.machine import OrderMachine
 from souk.orders.models import Order, OrderLine
 from souk.orders.operations.counting import count_transitions
@@ -117,6 +118,7 @@ class TooManyHolds(Refused):
     status, code, title = 409, "too_many_holds", "Too many of your orders wait for confirmation"
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def place_order(*, buyer: User, wanted: Sequence[Line], hold: timedelta, most_holds: int) -> Order:
     """Hold the stock of every wanted line and open an order that waits for its confirmation.

@@ -17,6 +17,7 @@ from souk.eventlog.feed import COLUMNS, Told, seen_by, told
 from souk.eventlog.operations import database_now
 from souk.eventlog.serializers import event_out
 from souk.kit.sealing import Unreadable, unseal
+from souk.kit.tracing import traced
 from souk.webhooks.gateway import Message, Sent
 from souk.webhooks.machine import ENABLED
 from souk.webhooks.models import DELIVERED, FAILED, PENDING, Delivery, Webhook
@@ -116,6 +117,7 @@ def take_due_deliveries(*, room: int, busy: Mapping[UUID, int]) -> list[Due]:
     return [_due(one, bodies.get((one.owner_id, one.event_id))) for one in taken]
 
 
+@traced
 @transaction.atomic(durable=True)
 def settle_delivery(due: Due, sent: Sent) -> str:
     """Write down what came of a try; returns the outcome of the delivery so far.

@@ -19,6 +19,7 @@ from souk.eventlog.retention import gone_before
 from souk.kit.entity import floor_of, new_id
 from souk.kit.machine import IllegalTransition
 from souk.kit.problem import Refused, ValidationFailed
+from souk.kit.tracing import traced
 from souk.webhooks.machine import ENABLED
 from souk.webhooks.models import DELIVERED, FAILED, PENDING, Delivery, Webhook
 from souk.webhooks.operations.registering import lock_webhook
@@ -115,6 +116,7 @@ def queue_deliveries() -> int:
             return added
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def queue_test(*, owner: User, webhook_id: UUID) -> Delivery:
     """Send a sample, which is no event of the log: its type is `webhook.test`. Raises NotFound, IllegalTransition."""
@@ -136,6 +138,7 @@ def queue_test(*, owner: User, webhook_id: UUID) -> Delivery:
     )
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def replay_events(*, owner: User, webhook_id: UUID, start: datetime, end: datetime) -> int:
     """Send again every event of the owner made in [start, end) that the webhook hears; returns how many are queued.

@@ -17,6 +17,7 @@ from souk.eventlog.operations import SYSTEM, Actor, acting_staff, acting_user, b
 from souk.eventlog.types import unknown_types
 from souk.kit.problem import NotFound, ValidationFailed
 from souk.kit.sealing import seal
+from souk.kit.tracing import traced
 from souk.webhooks.gateway import PREFIX, BadAddress, check_url
 from souk.webhooks.machine import DISABLED, ENABLED
 from souk.webhooks.models import FAILED, PENDING, Delivery, Webhook
@@ -40,6 +41,7 @@ class TooManyWebhooks(ValidationFailed):
         super().__init__(errors=[{"pointer": "", "code": "too_many_webhooks", "detail": detail}])
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def register_webhook(*, owner: User, url: str, types: Sequence[str], description: str) -> tuple[Webhook, str]:
     """Let this address hear the owner's events of these types (none: of all) from now on.
@@ -70,6 +72,7 @@ def register_webhook(*, owner: User, url: str, types: Sequence[str], description
     return webhook, secret
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def change_webhook(
     *,
@@ -106,6 +109,7 @@ def change_webhook(
     return webhook
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def rotate_secret(*, owner: User, webhook_id: UUID) -> tuple[Webhook, str]:
     """Give the webhook a new secret; the former one signs too for a day. Returns both. Raises NotFound."""
@@ -117,6 +121,7 @@ def rotate_secret(*, owner: User, webhook_id: UUID) -> tuple[Webhook, str]:
     return webhook, secret
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def delete_webhook(*, owner: User, webhook_id: UUID) -> None:
     """Send nothing there any more. Raises NotFound."""
@@ -125,6 +130,7 @@ def delete_webhook(*, owner: User, webhook_id: UUID) -> None:
     fail_pending(webhook.pk)
 
 
+@traced
 @transaction.atomic(savepoint=False)
 def switch_off_webhook(*, webhook_id: UUID, staff: User, note: str) -> None:
     """Switch off anybody's webhook, by a member of the staff, whose note its owner is told.
