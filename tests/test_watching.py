@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import shutil
 import subprocess
@@ -13,6 +14,7 @@ import yaml
 
 from souk.settings import CHECKOUT
 from tests.promises import DASHBOARD, RULES, asked_for, expressions
+from tests.sources import nodes, place
 
 TESTS = RULES.with_name("alerts_test.yml")
 
@@ -85,3 +87,15 @@ def test_the_page_about_watching_names_every_metric_that_is_asked_for() -> None:
     page = (CHECKOUT / "docs" / "watching.md").read_text()
     assert [name for name in sorted(asked_for()) if f"`{name}" not in page] == []
     assert expressions()
+
+
+def test_every_operation_that_is_a_transaction_is_traced() -> None:
+    """Outermost: the commit of what it does is a part of its time. Imports change thousands of rows for nobody."""
+    untraced = []
+    for path, node in nodes("souk"):
+        if "operations" not in str(path) or path.stem == "importing" or not isinstance(node, ast.FunctionDef):
+            continue
+        decorators = [ast.unparse(one).partition("(")[0] for one in node.decorator_list]
+        if "transaction.atomic" in decorators and decorators[0] != "traced" and not node.name.startswith("_"):
+            untraced.append(place(path, node.lineno))
+    assert untraced == []

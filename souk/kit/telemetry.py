@@ -13,7 +13,7 @@ from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_NAME, Resource
-from opentelemetry.sdk.trace import Span, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 from opentelemetry.trace import (
     NonRecordingSpan,
@@ -30,7 +30,7 @@ from opentelemetry.trace import Span as AnySpan
 
 from souk.kit import measures, tracing
 from souk.kit.context import TRACEPARENT
-from souk.kit.tracing import Kind
+from souk.kit.tracing import Attributes, Kind
 
 # Asked every few seconds by machines; nobody looks for their traces.
 UNTRACED = ("/health/", "/metrics", "/static/")
@@ -53,16 +53,14 @@ class RequestSpan:
         request.META["HTTP_TRACEPARENT"] = span.traceparent  # what the rest of the chain takes for the caller's
         response = self.get_response(request)
         route = request.resolver_match.route if request.resolver_match else "unmatched"
-        span.end(
-            error=str(response.status_code) if response.status_code >= 500 else None,
-            **{
-                "http.request.method": method,
-                "http.route": route,
-                "http.response.status_code": response.status_code,
-                "souk.request_id": response.headers.get("X-Request-ID", ""),
-                "name": f"{method} {route}",
-            },
-        )
+        span.rename(f"{method} {route}")
+        about: Attributes = {
+            "http.request.method": method,
+            "http.route": route,
+            "http.response.status_code": response.status_code,
+            "souk.request_id": response.headers.get("X-Request-ID", ""),
+        }
+        span.end(error=str(response.status_code) if response.status_code >= 500 else None, about=about)
         return response
 
 
@@ -74,10 +72,12 @@ class Recording:
         at = span.get_span_context()
         self.traceparent = f"00-{format_trace_id(at.trace_id)}-{format_span_id(at.span_id)}-{at.trace_flags:02x}"
 
-    def end(self, *, error: str | None = None, **attributes: str | int) -> None:
-        if name := attributes.pop("name", None):
-            self._span.update_name(str(name))
-        self._span.set_attributes(attributes)
+    def rename(self, name: str) -> None:
+        """Name it by what showed only meanwhile: the route."""
+        self._span.update_name(name)
+
+    def end(self, *, error: str | None = None, about: Attributes | None = None) -> None:
+        self._span.set_attributes(about or {})
         if error is not None:
             self._span.set_status(Status(StatusCode.ERROR, error))
         self._span.end()
@@ -90,13 +90,19 @@ class Telemetry:
         self._tracer = provider.get_tracer("souk")
 
     def begin(
-        self, name: str, *, kind: Kind, parent: str | None, since: datetime | None = None, **attributes: str | int
+        self,
+        name: str,
+        *,
+        kind: Kind,
+        parent: str | None,
+        since: datetime | None = None,
+        about: Attributes | None = None,
     ) -> Recording:
         span = self._tracer.start_span(
             name,
             context=set_span_in_context(NonRecordingSpan(_context_of(parent))) if parent else None,
             kind=SpanKind[kind.upper()],
-            attributes=attributes,
+            attributes=about,
             start_time=None if since is None else int(since.timestamp() * 1e9),
         )
         return Recording(span)
@@ -115,8 +121,8 @@ def _exporter() -> SpanExporter:
     return OTLPSpanExporter()
 
 
-def _one_line(span: Span) -> str:
-    return span.to_json(indent=None) + "\n"
+def _one_line(span: ReadableSpan) -> str:
+    return f"{span.to_json(indent=None)}\n"
 
 
 def _context_of(traceparent: str) -> SpanContext:

@@ -7,7 +7,7 @@ keeps it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime
 from functools import wraps
@@ -16,6 +16,8 @@ from typing import Literal, ParamSpec, Protocol, TypeVar
 from souk.kit.context import current_traceparent, within
 from souk.kit.problem import Refused
 
+# Ids, routes, codes and numbers.
+Attributes = Mapping[str, str | int]
 Kind = Literal["internal", "server", "client", "producer", "consumer"]
 Asked = ParamSpec("Asked")
 Given = TypeVar("Given")
@@ -27,7 +29,10 @@ class Span(Protocol):
 
     traceparent: str
 
-    def end(self, *, error: str | None = None, **attributes: str | int) -> None:
+    def rename(self, name: str) -> None:
+        """Name it by what showed only meanwhile."""
+
+    def end(self, *, error: str | None = None, about: Attributes | None = None) -> None:
         """It is over; with an error it failed."""
 
 
@@ -35,7 +40,13 @@ class Recorder(Protocol):
     """Whoever takes the spans."""
 
     def begin(
-        self, name: str, *, kind: Kind, parent: str | None, since: datetime | None = None, **attributes: str | int
+        self,
+        name: str,
+        *,
+        kind: Kind,
+        parent: str | None,
+        since: datetime | None = None,
+        about: Attributes | None = None,
     ) -> Span:
         """Begin a span (in the past, with `since`); without a parent it begins a trace."""
 
@@ -54,12 +65,12 @@ def recorder() -> Recorder | None:
     return _recorder
 
 
-def span(name: str, *, kind: Kind = "internal", **attributes: str | int) -> AbstractContextManager[None]:
+def span(name: str, *, kind: Kind = "internal") -> AbstractContextManager[None]:
     """The block is a part of the present trace; outside of any trace it is just a block."""
     parent = current_traceparent()
     if _recorder is None or parent is None:
         return _NOTHING
-    return _recorded(_recorder.begin(name, kind=kind, parent=parent, **attributes))
+    return _recorded(_recorder.begin(name, kind=kind, parent=parent))
 
 
 def traced(operation: Callable[Asked, Given]) -> Callable[Asked, Given]:
@@ -81,7 +92,7 @@ def _recorded(began: Span) -> Iterator[None]:
         with within(began.traceparent):
             yield
     except Refused as refused:
-        began.end(**{"souk.refused": refused.code})
+        began.end(about={"souk.refused": refused.code})
         raise
     except BaseException as error:
         began.end(error=type(error).__name__)

@@ -20,10 +20,12 @@ def begin_hearing(consumer: Consumer, event: Event) -> Event:
     recorder = tracing.recorder()
     if recorder is None:
         return event
-    about = {"souk.event.id": str(event.id), f"souk.{event.subject_type}.id": str(event.subject_id)}
-    way = recorder.begin(f"event {event.type}", kind="producer", parent=event.traceparent, since=event.created, **about)
+    about: tracing.Attributes = {"souk.event.id": str(event.id), f"souk.{event.subject_type}.id": str(event.subject_id)}
+    way = recorder.begin(
+        f"event {event.type}", kind="producer", parent=event.traceparent, since=event.created, about=about
+    )
     way.end()
-    span = recorder.begin(f"{consumer.name} {event.type}", kind="consumer", parent=way.traceparent, **about)
+    span = recorder.begin(f"{consumer.name} {event.type}", kind="consumer", parent=way.traceparent, about=about)
     _heard[consumer.number, event.id] = span
     return replace(event, traceparent=span.traceparent)
 

@@ -72,10 +72,12 @@ class Sender:
         recorder = tracing.recorder()
         if recorder is None:
             return message
-        about: dict[str, str | int] = {"souk.webhook.id": str(due.webhook_id), "souk.event.id": message.id}
-        span = recorder.begin(
-            "send webhook", kind="client", parent=message.traceparent, **about, **{"souk.attempt": due.attempt}
-        )
+        about: tracing.Attributes = {
+            "souk.webhook.id": str(due.webhook_id),
+            "souk.event.id": message.id,
+            "souk.attempt": due.attempt,
+        }
+        span = recorder.begin("send webhook", kind="client", parent=message.traceparent, about=about)
         self._spans[due.delivery_id] = span
         return replace(message, traceparent=span.traceparent)
 
@@ -92,7 +94,7 @@ class Sender:
     def _settle(self, due: Due, sent: Sent) -> None:
         if span := self._spans.pop(due.delivery_id, None):
             failed = None if sent.error is None else str(sent.status_code or "not sent")
-            span.end(error=failed, **{"http.response.status_code": sent.status_code or 0})
+            span.end(error=failed, about={"http.response.status_code": sent.status_code or 0})
         try:
             outcome = settle_delivery(due, sent)
         except Error as error:

@@ -55,8 +55,12 @@ WAYS: list[tuple[str, str, dict[str, Any]]] = [
 ]
 GIVEN = ("access_token", "refresh_token", "secret", "ticket")
 HOSTILE = (
-    '\n{"event":"forged"}\n', "\r\nforged: yes", "\x1b[2J\x1b[31mforged", "forged\u2028line\u2029paragraph\x85", "A" * 100_000
-)  # fmt: skip
+    '\n{"event":"forged"}\n',
+    "\r\nforged: yes",
+    "\x1b[2J\x1b[31mforged",
+    "forged\u2028line\u2029paragraph\x85",
+    "A" * 100_000,
+)
 
 
 @dataclass
@@ -150,9 +154,10 @@ def test_whatever_is_sent_a_request_is_one_line_of_json_with_its_ids(souk_stack:
             ("POST", "/oauth/token", {"data": {"grant_type": "password", "username": text, "password": text}}),
             ("POST", "/admin/login/", {"data": {"username": text, "password": text}}),
         ):
-            more["headers"] = {**more.get("headers", {}), "X-Request-ID": f"mark-{uuid4().hex}"}
-            httpx.request(method, souk_stack.base_url + path, timeout=60, **more)
-            asked.append(more["headers"]["X-Request-ID"])
+            mark = f"mark-{uuid4().hex}"
+            sent: dict[str, Any] = {**more, "headers": {**more.get("headers", {}), "X-Request-ID": mark}}
+            httpx.request(method, souk_stack.base_url + path, timeout=60, **sent)
+            asked.append(mark)
     wait_for(lambda: all(mark in log.read_text() for mark in asked), what="every request is logged")
     lines = log.read_text().split("\n")[before - 1 :]
     told = [line for line in map(logged, lines) if line and line["event"] == "request" and line["request_id"] in asked]

@@ -1,0 +1,207 @@
+"""The pages for staff in a real browser: what they are for is done with clicks, and nothing breaks the policy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+import httpx
+import psycopg
+import pytest
+
+from tests.stack.private import SoukStack, wait_for
+from tests.web.browsing import DESKTOP, PHONE, Window, expect, picture
+from tests.web.conftest import Opener
+from tests.web.people import PASSWORD, Person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+LOOKS: dict[str, dict[str, Any]] = {
+    "desk-light": {**DESKTOP, "color_scheme": "light"},
+    "desk-dark": {**DESKTOP, "color_scheme": "dark"},
+    "phone-light": {**PHONE, "color_scheme": "light"},
+    "phone-dark": {**PHONE, "color_scheme": "dark"},
+}
+
+
+@dataclass
+class Desk:
+    """A member of the staff at a browser window."""
+
+    window: Window
+    tab: Page
+
+    def go(self, path: str) -> Page:
+        self.tab.goto(f"/admin/{path}")
+        self.tab.wait_for_load_state("networkidle")
+        return self.tab
+
+    def press(self, button: str, **fields: str) -> None:
+        """Open what a button asks, fill it in, and send it."""
+        self.tab.get_by_role("link", name=button, exact=True).first.click()
+        form = self.tab.locator("#dialog form")
+        expect(form).to_be_visible()
+        for name, value in fields.items():
+            form.locator(f"[name={name}]").fill(value)
+        form.get_by_role("button", name=button, exact=True).click()
+
+    def told(self, message: str) -> None:
+        expect(self.tab.get_by_text(message).first).to_be_visible()
+
+
+@pytest.fixture(scope="module")
+def staff(web_stack: SoukStack) -> str:
+    """The name of a member of the staff who may do everything."""
+    name = f"staff-{uuid4().hex[:8]}"
+    made = web_stack.souk("user", "create", "--username", name, "--password", PASSWORD, "--staff")
+    assert made.returncode == 0, made.stderr
+    return name
+
+
+def signed_in(open_window: Opener, name: str, **look: Any) -> Desk:
+    window = open_window(**look)
+    tab = window.context.new_page()
+    tab.goto("/admin/")
+    tab.locator("[name=username]").fill(name)
+    tab.locator("[name=password]").fill(PASSWORD)
+    tab.get_by_role("button", name="Log in").click()
+    expect(tab.get_by_text("Orders placed")).to_be_visible()
+    return Desk(window, tab)
+
+
+@pytest.fixture
+def desk(open_window: Opener, staff: str) -> Desk:
+    return signed_in(open_window, staff)
+
+
+@pytest.fixture
+def database(web_stack: SoukStack) -> Iterator[psycopg.Connection[Any]]:
+    with psycopg.connect(web_stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
+        yield at
+
+
+def test_a_user_is_found_by_name_locked_and_let_in_again(desk: Desk, buyer: Person) -> None:
+    tab = desk.go("accounts/user/")
+    tab.locator("input[name=q]").first.fill(buyer.username)
+    tab.keyboard.press("Enter")
+    tab.get_by_role("link", name=buyer.username).first.click()
+    desk.press("Lock")
+    desk.told(f"{buyer.username} is locked out.")
+    headers = {"Authorization": f"Bearer {buyer.access}"}
+    assert httpx.get(f"{buyer.base_url}/api/v1/me", headers=headers).status_code == 401
+    desk.press("Unlock")
+    desk.told(f"{buyer.username} may sign in again.")
+    assert buyer.signed_in().ask("GET", "/me")["username"] == buyer.username
+
+
+def test_a_tag_is_made_refused_renamed_and_deleted(desk: Desk, seller: Person) -> None:
+    name, renamed = f"tag-{uuid4().hex[:6]}", f"tag-{uuid4().hex[:6]}"
+    desk.go("catalog/tag/")
+    desk.press("New tag", name=name, description="Wood.")
+    desk.told(f"The tag {name} is made.")
+    desk.go("catalog/tag/")
+    desk.press("New tag", name=name)
+    desk.told("There is such a tag already.")
+    picture(desk.tab, "staff-refused")
+    product = seller.sells("Bowl", tags=[name])
+    tab = desk.go(f"catalog/tag/?q={name}")
+    tab.get_by_role("link", name=name).first.click()
+    desk.press("Change", name=renamed)
+    desk.told(f"The tag is {renamed} now.")
+    assert seller.ask("GET", f"/products/{product}")["tags"] == [renamed]
+    desk.press("Delete")
+    desk.told(f"The tag {renamed} is deleted.")
+    assert seller.ask("GET", f"/products/{product}")["tags"] == []
+
+
+def test_an_order_is_cancelled_with_a_reason_and_not_a_second_time(desk: Desk, seller: Person, buyer: Person) -> None:
+    order = buyer.orders(seller.sells("Bowl"))
+    desk.go(f"orders/order/{order['id']}/change/")
+    desk.press("Cancel the order", reason="no")
+    desk.told("at least 3 characters")
+    desk.tab.locator("#dialog [name=reason]").fill("Asked for by phone")
+    desk.tab.locator("#dialog form").get_by_role("button", name="Cancel the order", exact=True).click()
+    desk.told("The order is cancelled.")
+    assert buyer.ask("GET", f"/orders/{order['id']}")["state"] == "CANCELLED"
+    desk.press("Cancel the order", reason="Once more")
+    desk.told("cancel is not possible in the state CANCELLED.")
+
+
+def test_a_dead_letter_is_read_and_requeued(desk: Desk, buyer: Person, database: psycopg.Connection[Any]) -> None:
+    found = database.execute(
+        "SELECT id, type FROM eventlog_event WHERE subject_id = %s ORDER BY n LIMIT 1", [buyer.id]
+    ).fetchone()
+    assert found is not None
+    database.execute(
+        "INSERT INTO reactions_deadletter (consumer, event_id, event, error, tries) VALUES ('payments', %s, %s, %s, 5)",
+        [found[0], json.dumps({"type": found[1]}), "Traceback: it could not be borne."],
+    )
+    tab = desk.go(f"reactions/deadletter/?q={found[0]}")
+    tab.get_by_role("link", name="payments").first.click()
+    desk.told("it could not be borne")
+    desk.press("Requeue")
+    desk.told("It is heard again.")
+
+    def gone() -> bool:
+        left = database.execute("SELECT count(*) FROM reactions_deadletter WHERE event_id = %s", [found[0]]).fetchone()
+        return left == (0,)
+
+    wait_for(gone, what="the letter is gone")
+
+
+def test_who_may_only_read_orders_sees_neither_other_pages_nor_buttons(
+    web_stack: SoukStack, open_window: Opener, seller: Person, buyer: Person, database: psycopg.Connection[Any]
+) -> None:
+    group, name = f"readers-{uuid4().hex[:6]}", f"reader-{uuid4().hex[:6]}"
+    database.execute(
+        "WITH made AS (INSERT INTO auth_group (name) VALUES (%s) RETURNING id) INSERT INTO auth_group_permissions"
+        " (group_id, permission_id) SELECT made.id, p.id FROM made, auth_permission p WHERE codename = 'view_order'",
+        [group],
+    )
+    asked = ("user", "create", "--username", name, "--password", PASSWORD, "--staff", "--group", group)
+    assert web_stack.souk(*asked).returncode == 0
+    order = buyer.orders(seller.sells("Bowl"))
+    desk = signed_in(open_window, name)
+    menu = desk.tab.get_by_role("link")
+    for hidden in ("Users", "Tags", "Products", "Webhooks", "Dead letters", "Payments", "Audit trail"):
+        expect(menu.filter(has_text=hidden)).to_have_count(0)
+    desk.go(f"orders/order/{order['id']}/change/")
+    desk.told(buyer.username)
+    expect(desk.tab.get_by_role("link", name="Cancel the order")).to_have_count(0)
+    picture(desk.tab, "staff-reader")
+    desk.window.refusals.add(403)
+    assert desk.go("accounts/user/").title().startswith("403")
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_looks_well(look: str, open_window: Opener, staff: str, seller: Person, buyer: Person) -> None:
+    order = buyer.orders(seller.sells("A walnut bowl, turned by hand", tags=[]))
+    buyer.ask("POST", f"/orders/{order['id']}/confirm", {"payment": {"method": "card", "token": "tok_ok"}})
+    hook = seller.ask("POST", "/webhooks", {"url": "https://example.org/hook"}, status=201)
+    desk = signed_in(open_window, staff, **LOOKS[look])
+    for name, path in {
+        "overview": "",
+        "orders": "orders/order/",
+        "order": f"orders/order/{order['id']}/change/",
+        "payments": "payments/payment/",
+        "products": "catalog/product/",
+        "tags": "catalog/tag/",
+        "users": "accounts/user/",
+        "user": f"accounts/user/{buyer.id}/change/",
+        "groups": "auth/group/",
+        "group": "auth/group/add/",
+        "webhook": f"webhooks/webhook/{hook['id']}/change/",
+        "letters": "reactions/deadletter/",
+        "events": "eventlog/event/",
+    }.items():
+        tab = desk.go(path)
+        picture(tab, f"staff-{name}-{look}")
+        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+    desk.go(f"accounts/user/{buyer.id}/change/")
+    desk.tab.get_by_role("link", name="Appoint to the staff", exact=True).first.click()
+    expect(desk.tab.locator("#dialog form")).to_be_visible()
+    picture(desk.tab, f"staff-appoint-{look}", whole=False)
