@@ -52,8 +52,6 @@ def seed(url: str, *, orders: int) -> None:
     make_callers(BUYERS, "buyer")
     make_products(PRODUCTS, seller, stock=1_000_000)
     with psycopg.connect(url, autocommit=True) as connection:
-        # Neither foreign keys nor our own triggers look at rows that are right by their making.
-        connection.execute("SET session_replication_role = replica")
         connection.execute("SET synchronous_commit = off")
         for first in range(1, orders + 1, CHUNK):
             connection.execute(ORDERS, {"first": first, "last": min(first + CHUNK - 1, orders)})

@@ -47,7 +47,8 @@ class TagPage(StaffPage):
     fields = ("id", "name", "description", "products_count", "created", "updated")
     readonly_fields = fields
     actions_list = ("new_tag",)
-    actions_detail = ("change", "delete")
+    # Not `change` and `delete`: their addresses are those of Django's own pages.
+    actions_detail = ("edit", "remove")
 
     def get_queryset(self, request: HttpRequest) -> Any:
         return Tag.objects.order_by("name")
@@ -59,13 +60,13 @@ class TagPage(StaffPage):
         return f"The tag {tag.name} is made."
 
     @button(title="Change", permission=CHANGE_TAG, explains="Products keep the tag, under its new name.", form=TagForm)
-    def change(self, staff: User, form: TagForm, tag: Tag) -> str:
+    def edit(self, staff: User, form: TagForm, tag: Tag) -> str:
         """Rename or describe a tag."""
         changed = change_tag(tag=lock_tag(name=tag.name), staff=staff, **form.asked())
         return f"The tag is {changed.name} now."
 
     @button(title="Delete", permission=CHANGE_TAG, explains="Takes the tag from every product.")
-    def delete(self, staff: User, form: StaffForm, tag: Tag) -> str:
+    def remove(self, staff: User, form: StaffForm, tag: Tag) -> str:
         """Delete a tag."""
         delete_tag(tag=lock_tag(name=tag.name), staff=staff)
         return f"The tag {tag.name} is deleted."

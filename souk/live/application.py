@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
 from typing import Any
@@ -17,6 +18,9 @@ from redis.exceptions import RedisError
 
 from souk.eventlog.feed import cursor_of, position_of, read_feed
 from souk.eventlog.serializers import event_out, types_of
+from souk.kit.context import REQUEST_ID, enter_request
+from souk.kit.entity import new_id
+from souk.kit.measures import METHODS
 from souk.kit.problem import (
     DependencyUnavailable,
     MalformedRequest,
@@ -41,6 +45,7 @@ HEARTBEAT_SECONDS = 15.0
 # Whoever takes nothing for so long is let go; they resume where they were.
 SLOWEST_SECONDS = 10.0
 RETRY_MILLISECONDS = 2000
+ROUTES = {"/live", "/health/live"}
 QUERY = {"ticket", "after", "types"}
 STREAM_HEADERS = {
     "Content-Type": "text/event-stream",
@@ -72,7 +77,8 @@ class Application:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "http":
-            await self._answer(scope, receive, send)
+            # A task of its own: what it knows of its request is nobody else's.
+            await asyncio.create_task(self._logged(scope, receive, send))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         while True:
@@ -81,6 +87,31 @@ class Application:
             await send({"type": f"{kind}.complete"})
             if kind == "lifespan.shutdown":
                 return
+
+    async def _logged(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, and log one line when the answer is over: for a stream when it ends."""
+        headers, began, status = _headers(scope), time.monotonic(), 0
+        asked = headers.get("x-request-id", "")
+        request_id = asked if REQUEST_ID.fullmatch(asked) else str(new_id())
+        enter_request(request_id=request_id, traceparent=headers.get("traceparent"))
+
+        async def noted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
+            await send(message)
+
+        try:
+            await self._answer(scope, receive, noted)
+        finally:
+            log.info(
+                "request",
+                method=scope["method"] if scope["method"] in METHODS else "OTHER",
+                route=scope["path"] if scope["path"] in ROUTES else "unmatched",
+                status=status,
+                milliseconds=round((time.monotonic() - began) * 1000, 1),
+            )
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert self._hub is not None  # noqa: S101  # the server waits for the start to be complete

@@ -22,7 +22,7 @@ from tests.stack.listeners import Caller
 from tests.stack.private import SoukStack, wait_for
 
 PAID = {"payment": {"method": "card", "token": "tok_ok"}}
-THREADS, ROUNDS = 8, 12
+THREADS, ROUNDS = 6, 8
 ORDER = "api/v1/orders/<uuid:order_id>"
 # What other tests may have left to be done meanwhile.
 LATER = {"expire", "take_back", "decline"}
@@ -129,8 +129,8 @@ def test_a_run_under_load_is_counted_exactly_over_two_api_processes(souk_stack: 
     accepted = ("souk_order_transitions_total", (("event", "accept"),))
     wait_for(lambda: since()[accepted] >= driver.transitions["accept"], what="every paid order is accepted")
     counted, asked = since(), driver.requests
-    assert sum(asked.values()) > 1000
-    assert sum(driver.transitions.values()) > 150
+    assert sum(asked.values()) > 500
+    assert sum(driver.transitions.values()) > 50
     requests = {
         (labels["method"], labels["route"], labels["status"]): number
         for (name, pairs), number in counted.items()
