@@ -6,8 +6,9 @@ import psycopg
 from psycopg import sql
 
 from bench.serving import make_callers, make_products
+from souk.orders.models import Order
 
-BUYERS, PRODUCTS, CHUNK = 2000, 1000, 100_000
+BUYERS, PRODUCTS, CHUNK = 2000, 1000, 50_000
 # Nine in ten accepted, the others spread over what else may become of an order; a payment for each that had one.
 ORDERS = """
 WITH buyers AS (SELECT array_agg(id ORDER BY id) AS ids FROM accounts_user WHERE username LIKE 'buyer-%%'),
@@ -47,13 +48,15 @@ SELECT 'order.placed', 'order', id, 1, '{"state": "PENDING_CONFIRMATION"}', 'use
 
 
 def seed(url: str, *, orders: int) -> None:
-    """Make buyers, products and so many orders with lines, payments, history and events."""
-    (seller,) = make_callers(1, "seller")
-    make_callers(BUYERS, "buyer")
-    make_products(PRODUCTS, seller, stock=1_000_000)
+    """Make buyers, products and orders with lines, payments, history and events; goes on where it was broken off."""
+    made = Order.all_objects.count()
+    if not made:
+        (seller,) = make_callers(1, "seller")
+        make_callers(BUYERS, "buyer")
+        make_products(PRODUCTS, seller, stock=1_000_000)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET synchronous_commit = off")
-        for first in range(1, orders + 1, CHUNK):
+        for first in range(made + 1, orders + 1, CHUNK):
             connection.execute(ORDERS, {"first": first, "last": min(first + CHUNK - 1, orders)})
         for table in ("orders_order", "orders_orderline", "payments_payment", "eventlog_transition", "eventlog_event"):
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))
