@@ -25,7 +25,7 @@ from souk.kit.postgresql.prepared import prepared_rows
 from souk.reactions import measures
 from souk.reactions.parking import MOST_TRIES, begin_again, note_failure, park
 from souk.reactions.reaction import Answered, Busy, Consumer, Errand, Event, JointEffect
-from souk.reactions.tracing import begin_hearing, end_hearing
+from souk.reactions.tracing import begin_hearing, end_hearing, forget_hearing
 
 log = structlog.get_logger()
 # The first key of the advisory locks; the number of the consumer is added.
@@ -120,6 +120,8 @@ def _hear_next(consumer: Consumer, subject: Subject, again: bool, caught: Caught
         if job is not None:
             _finish(consumer, first, job)
     except Busy:
+        if first is not None:
+            forget_hearing(consumer, first.event)
         raise
     except Exception as error:
         if first is None or is_away(error):

@@ -27,7 +27,7 @@ from souk.kit.postgresql.prepared import prepared_rows
 from souk.reactions.hearing import LOCKS, Subject, first_unheard, is_away, mark_heard, tell_heard
 from souk.reactions.parking import note_failure
 from souk.reactions.reaction import Answered, Consumer, Errand, Event, JointEffect
-from souk.reactions.tracing import begin_hearing
+from souk.reactions.tracing import begin_hearing, forget_hearing
 
 log = structlog.get_logger()
 # Questions of one process under way at a time: each is a thread, and waits for somebody else's server.
@@ -134,6 +134,9 @@ def _begin_type(consumer: Consumer, event_type: str, events: list[Event], begun:
     _enter_for(events)
     if isinstance(reaction, Errand):
         jobs = reaction.take(events)
+        for event in events:
+            if event.id not in jobs:
+                forget_hearing(consumer, event)
         over = [event for event in events if event.id in jobs and jobs[event.id] is None]
         begun.questions += [
             _Question(reaction, event, jobs[event.id]) for event in events if jobs.get(event.id) is not None

@@ -8,7 +8,7 @@ from uuid import UUID
 from souk.kit import tracing
 from souk.reactions.reaction import Consumer, Event
 
-# Those that are being heard. A try that is given up without an end is replaced by the next one of the same event.
+# Those that are being heard.
 _heard: dict[tuple[int, UUID], tracing.Span] = {}
 
 
@@ -34,3 +34,8 @@ def end_hearing(consumer: Consumer, event: Event, *, error: Exception | None = N
     """It was heard; or that failed."""
     if _heard and (span := _heard.pop((consumer.number, event.id), None)):
         span.end(error=None if error is None else type(error).__name__)
+
+
+def forget_hearing(consumer: Consumer, event: Event) -> None:
+    """Nothing came of it: somebody else is at it."""
+    _heard.pop((consumer.number, event.id), None)
