@@ -127,7 +127,6 @@ INSTALLED_APPS = [
 # The first does the work of Django's own for hosts, frames and security headers too (souk/kit/request.py).
 MIDDLEWARE = [
     "souk.kit.request.RequestContext",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
     "souk.kit.staff.Sessions",
     "souk.kit.staff.Forgery",
     "souk.kit.staff.Members",
@@ -145,10 +144,8 @@ SESSION_COOKIE_AGE = 12 * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 CSRF_USE_SESSIONS = True
 LOGIN_URL = "/admin/login/"
+# Served from the packages that bring them, without a step that collects them (souk/web/files.py).
 STATIC_URL = "/static/"
-# Static files are served from the packages that bring them, without a step that collects them.
-WHITENOISE_USE_FINDERS = True
-WHITENOISE_MAX_AGE = 3600
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",

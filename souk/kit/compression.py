@@ -33,6 +33,13 @@ def compress(request: HttpRequest, response: HttpResponseBase) -> None:
         _compress(response, coding)
 
 
+def coding_for(request: HttpRequest, media: str, size: int) -> str | None:
+    """The coding in which a body of this media type and size (bytes) is best sent to this caller."""
+    if size < SMALLEST or not media.startswith(COMPRESSIBLE):
+        return None
+    return coding_of(request.META.get("HTTP_ACCEPT_ENCODING", ""))
+
+
 def coding_of(asked: str) -> str | None:
     """The coding to use for this Accept-Encoding: `br`, `gzip`, or None."""
     wanted = {}
@@ -45,13 +52,15 @@ def coding_of(asked: str) -> str | None:
     return None
 
 
+def pack(body: bytes, coding: str, *, once: bool = False) -> bytes:
+    """`body` in this coding (`br` or `gzip`). `once`: it is kept and sent often, so it may take its time."""
+    if coding == "br":
+        return bytes(brotli.compress(body, quality=9 if once else 4))
+    return gzip.compress(body, compresslevel=9 if once else 5, mtime=0)
+
+
 def _compress(response: HttpResponse, coding: str) -> None:
-    packed = (
-        brotli.compress(response.content, quality=4)
-        if coding == "br"
-        else gzip.compress(response.content, compresslevel=5, mtime=0)
-    )
-    response.content = packed
+    response.content = pack(response.content, coding)
     response["Content-Encoding"] = coding
     del response["Content-Length"]  # it is counted anew
     etag = response.headers.get("ETag")

@@ -12,8 +12,9 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Engine, Template
 from django.views import View
 
+from souk.kit.door import etags_in
 from souk.kit.problem import NotFound, rendered
-from souk.web.assets import assets, packed
+from souk.web.files import FOR_EVER, Folder
 
 # What the browser may do for the page. Pictures of products lie where their sellers keep them; the rest is ours alone.
 POLICY = (
@@ -26,7 +27,7 @@ PLACES = (
     "", "p/<str:one>", "u/<str:one>", "feed", "signin", "register", "account", "bag", "orders", "orders/<str:one>",
     "desk", "desk/sales", "desk/new", "desk/<str:one>",
 )  # fmt: skip
-FOR_EVER = "public, max-age=31536000, immutable"
+files = Folder(Path(__file__).with_name("static") / "shop")
 engine = Engine(dirs=[str(Path(__file__).with_name("templates"))], autoescape=True)
 
 
@@ -41,28 +42,31 @@ class Asset(View):
     """`/assets/<version>/<name>`: a file that never changes. 404 for every other version than the present one."""
 
     def get(self, request: HttpRequest, version: str, name: str) -> HttpResponse:
-        present, files = assets()
-        if version != present or name not in files:
+        if version != present()[0]:
             raise NotFound
-        found = files[name]
-        response = sent(request, found.body, found.packed, found.content_type)
-        response["Cache-Control"] = FOR_EVER
-        return response
+        return files.answer(request, name, caching=FOR_EVER)
+
+
+def present() -> tuple[str, list[str]]:
+    """The version, a checksum over all files, and the modules that every page loads.
+
+    ES modules import each other by relative addresses: below the version they need no rewriting.
+    """
+    return _present() if settings.DEBUG else _kept_present()
 
 
 def page(request: HttpRequest, *, status: int = 200) -> HttpResponse:
     """The page. It is asked for again at every visit, and answered with 304 when nothing changed."""
     live = live_address(request)
-    version, files = assets()
-    modules = [name for name in files if name.endswith(".js") and "/" not in name]
+    version, modules = present()
     known = {"version": version, "live": live, "modules": modules, "at_start": request.path == "/"}
     body = _template(settings.DEBUG).render(Context(known)).encode()
-    etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
-    if status == 200 and request.headers.get("If-None-Match") == etag:
+    tag = hashlib.sha256(body).hexdigest()[:16]
+    if status == 200 and tag in (etags_in(request, "If-None-Match") or ()):
         response = HttpResponse(status=304)
     else:
-        response = sent(request, body, packed(body), "text/html; charset=utf-8", status=status)
-    response["ETag"] = etag
+        response = HttpResponse(body, content_type="text/html; charset=utf-8", status=status)
+    response["ETag"] = f'"{tag}"'
     response["Cache-Control"] = "no-cache"
     response["Content-Security-Policy"] = POLICY.format(live=live)
     response["Permissions-Policy"] = "camera=(), geolocation=(), microphone=(), payment=()"
@@ -86,17 +90,13 @@ def live_address(request: HttpRequest) -> str:
     return f"{request.scheme}://{shown}:{settings.LIVE_PORT}"
 
 
-def sent(
-    request: HttpRequest, body: bytes, small: bytes | None, content_type: str, *, status: int = 200
-) -> HttpResponse:
-    """The answer, packed where the browser takes it so."""
-    takes_gzip = "gzip" in request.headers.get("Accept-Encoding", "")
-    use = small if small is not None and takes_gzip else None
-    response = HttpResponse(body if use is None else use, content_type=content_type, status=status)
-    response["Vary"] = "Accept-Encoding"
-    if use is not None:
-        response["Content-Encoding"] = "gzip"
-    return response
+def _present() -> tuple[str, list[str]]:
+    names = files.names()
+    version = hashlib.sha256("".join(f"{name} {files.file(name).etag} " for name in names).encode()).hexdigest()
+    return version[:12], [name for name in names if name.endswith(".js") and "/" not in name]
+
+
+_kept_present = cache(_present)
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from souk.web import machines, pages, shop, staff, views
+from souk.web import files, machines, pages, shop, staff, views
 
 urlpatterns = [
     path("health/live", views.Live.as_view()),
@@ -12,6 +12,7 @@ urlpatterns = [
     path("metrics", views.Metrics.as_view()),
     *(path(place, shop.Shop.as_view()) for place in shop.PLACES),
     path("assets/<str:version>/<path:name>", shop.Asset.as_view()),
+    path("static/<path:name>", files.StaticFile.as_view()),
     path("admin/", staff.pages),
     path("problems", pages.Problems.as_view()),
     path("problems/<str:code>", pages.ProblemPage.as_view()),

@@ -204,6 +204,7 @@ ROWS = [
     # The page of the shop front is the same for everybody: what it shows it asks the API for.
     *(everybody(f"//{place}", "GET", 200, tokens=False) for place in PLACES),
     everybody("//assets/<str:version>/<path:name>", "GET", 404, tokens=False),
+    everybody("//static/<path:name>", "GET", 404, tokens=False),
     everybody("openapi.json", "GET", 200),
     everybody("docs", "GET", 200),
     everybody("redoc", "GET", 200),

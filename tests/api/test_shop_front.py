@@ -5,11 +5,12 @@ from __future__ import annotations
 import gzip
 import re
 
+import brotli
 import pytest
 from django.test import Client
 
-from souk.web.assets import assets
-from souk.web.shop import PLACES
+from souk.kit.compression import SMALLEST
+from souk.web.shop import PLACES, files, present
 
 PAGE = "text/html; charset=utf-8"
 
@@ -50,15 +51,15 @@ def test_every_file_that_the_page_names_is_there_and_kept_for_ever(client: Clien
         plain = client.get(address)
         assert plain.status_code == 200, address
         assert "immutable" in plain["Cache-Control"]
-        packed = client.get(address, headers={"Accept-Encoding": "gzip, br"})
-        assert packed["Vary"] == "Accept-Encoding"
-        sent = gzip.decompress(packed.content) if packed.get("Content-Encoding") == "gzip" else packed.content
-        assert sent == plain.content
+        for coding, unpack in (("gzip", gzip.decompress), ("br", brotli.decompress)):
+            packed = client.get(address, headers={"Accept-Encoding": coding})
+            assert packed.get("Content-Encoding") == (coding if len(plain.content) >= SMALLEST else None), address
+            assert (unpack(packed.content) if "Content-Encoding" in packed else packed.content) == plain.content
 
 
 def test_every_module_imports_only_what_is_there() -> None:
-    _, files = assets()
-    modules = {name: file.body.decode() for name, file in files.items() if name.endswith(".js")}
+    names = files.names()
+    modules = {name: files.file(name).body.decode() for name in names if name.endswith(".js")}
     assert len(modules) > 20
     for name, text in modules.items():
         folder = name.rpartition("/")[0]
@@ -69,12 +70,12 @@ def test_every_module_imports_only_what_is_there() -> None:
                     parts.pop()
                 elif step != ".":
                     parts.append(step)
-            assert "/".join(parts) in files, f"{name} imports {asked}"
+            assert "/".join(parts) in names, f"{name} imports {asked}"
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", text), name
 
 
 def test_another_version_of_a_file_is_not_there(client: Client) -> None:
-    version, _ = assets()
+    version, _ = present()
     for address in (f"/assets/{version}/nothing.js", "/assets/000000000000/app.js", f"/assets/{version}/../shop.html"):
         assert client.get(address).status_code == 404
 
@@ -93,3 +94,18 @@ def test_the_live_process_is_named_where_it_is_reached(client: Client, settings:
     answer = client.get("/")
     assert "connect-src 'self' https://live.example.org;" in answer["Content-Security-Policy"]
     assert '<meta name="souk-live" content="https://live.example.org">' in answer.content.decode()
+
+
+def test_the_files_of_the_pages_for_staff_are_served_the_same_way(client: Client) -> None:
+    address = "/static/unfold/css/styles.css"
+    plain = client.get(address)
+    assert (plain.status_code, plain["Content-Type"]) == (200, "text/css; charset=utf-8")
+    assert plain["Cache-Control"] == "public, max-age=3600"
+    packed = client.get(address, headers={"Accept-Encoding": "br"})
+    assert (packed["Content-Encoding"], packed["Vary"]) == ("br", "Accept-Encoding")
+    assert brotli.decompress(packed.content) == plain.content
+    for tag in (plain["ETag"], packed["ETag"]):
+        again = client.get(address, headers={"If-None-Match": tag, "Accept-Encoding": "br"})
+        assert (again.status_code, again.content) == (304, b"")
+    for wrong in ("/static/unfold/css/none.css", "/static/../settings.py", "/static/%2e%2e/settings.py", "/static/unfold"):
+        assert client.get(wrong).status_code == 404, wrong

@@ -18,7 +18,7 @@ def test_a_product_is_created_archived_and_put_back(open_window: Any, seller: Pe
     tab.get_by_role("button", name="Put on the market").click()
     expect(tab.get_by_text("An amount such as 12.50")).to_be_visible()
     tab.get_by_label("Price", exact=True).fill("1234,50")
-    tab.get_by_label("How many there are").fill("4")
+    tab.get_by_label("In stock").fill("4")
     tab.get_by_role("button", name="Put on the market").click()
     expect(tab.get_by_role("heading", name="Mirror, brass")).to_be_visible()
     product = tab.url.rsplit("/", 1)[1]
@@ -41,7 +41,7 @@ def test_stock_movements_are_recorded_and_listed(open_window: Any, seller: Perso
     expect(tab.locator(".movement").first).to_contain_text("+7")
     expect(tab.locator(".movement").first).to_contain_text("from the <b>workshop</b>")
     expect(tab.get_by_text("12 on hand, 0 held for orders")).to_be_visible()
-    expect(tab.get_by_label("How many there are")).to_have_value("12")
+    expect(tab.get_by_label("In stock")).to_have_value("12")
     window.refusals = {400, 409}
     tab.get_by_label("Change").fill("-13")
     tab.get_by_role("button", name="Record").click()

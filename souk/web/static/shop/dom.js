@@ -28,6 +28,7 @@ const ICONS = {
   clock: "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18M12 7v5l3 2",
   plus: "M12 5v14M5 12h14",
   tag: "M4 4h8l8 8-8 8-8-8zM8 8h.01",
+  info: "M12 3a9 9 0 1 0 0 18a9 9 0 0 0 0-18M12 11v5M12 7.500v.5",
   back: "M15 5l-7 7 7 7",
   shop: "M4 10v10h16V10M3 10l2-6h14l2 6zM10 20v-6h4v6",
   filter: "M4 6h16M7 12h10M10 18h4",

@@ -7,7 +7,13 @@ import { generated, pictureOf } from "./picture.js"
 
 export const link = (href, properties, ...children) => h("a", { href, ...properties }, ...children)
 export const button = (text, click, properties = {}) => h("button", { type: "button", class: "button", ...properties, on: { click } }, text)
-export const heading = text => h("h1", { tabindex: "-1", dir: "auto" }, text)
+// A title as long as they may be is no headline any more: it is set smaller.
+export const heading = text => h("h1", { tabindex: "-1", dir: "auto", class: text.length > 70 ? "long" : null }, text)
+
+export function price(amount, { big = false } = {}) {
+  const text = money(amount)
+  return h("span", { class: `price${big ? " big" : ""}${text.length > 12 ? " long" : ""}` }, text)
+}
 
 export function badge(state) {
   const [text, tone] = STATES[state] ?? [state, "quiet"]
@@ -15,7 +21,7 @@ export function badge(state) {
 }
 
 export function notice(tone, text, ...more) {
-  const mark = tone === "good" ? "check" : tone === "info" ? "clock" : "alert"
+  const mark = { good: "check", warn: "alert", bad: "alert" }[tone] ?? "info"
   return h("div", { class: `notice ${tone}`, role: tone === "bad" ? "alert" : null }, icon(mark), h("div", {}, h("p", {}, text), ...more))
 }
 
@@ -38,7 +44,11 @@ export function failed(error, again) {
   return h("div", { class: "empty", role: "alert" }, icon(error instanceof Unreachable ? "offline" : "alert", 40), h("h2", {}, error instanceof Unreachable ? "No connection" : "That did not work"), h("p", {}, saidOf(error)), again && button("Try again", again))
 }
 
-export const notHere = (what = "page") => [heading("Not here"), empty(`There is no such ${what}`, "It may have been removed by its owner, or the address is not quite right.", link("/", { class: "button" }, "Look around"))]
+export function notHere(what = "page") {
+  const shown = empty("", `There is no such ${what}. It may have been removed by its owner, or the address is not quite right.`, link("/", { class: "button" }, "Look around"))
+  shown.querySelector("h2").replaceWith(heading("Not here"))
+  return shown
+}
 
 let toldTimer
 export function tell(text, { href } = {}) {
@@ -59,7 +69,7 @@ export function card(product, at = 99, { seller = true } = {}) {
     link(`/p/${product.id}`, { class: "card-link" },
       h("div", { class: "frame" }, pictureOf(product, { eager: at < 4 }), leftText(product)),
       h("h3", { dir: "auto" }, product.title)),
-    h("p", { class: "card-foot" }, h("span", { class: "price" }, money(product.price)), seller && link(`/u/${product.seller.id}`, { class: "seller", dir: "auto" }, nameOf(product.seller))))
+    h("p", { class: "card-foot" }, price(product.price), seller && link(`/u/${product.seller.id}`, { class: "seller", dir: "auto" }, nameOf(product.seller))))
 }
 
 // A list that grows by a button, never by itself: whoever uses the keyboard reaches the foot of the page.

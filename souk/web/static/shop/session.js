@@ -1,6 +1,6 @@
 // Who is signed in. The access token lives in this module's memory and nowhere else; the refresh token lies in
 // localStorage, so that a visit goes on tomorrow. Tabs share both: one renews, the others hear of it.
-// docs/decisions/0026-shop-front.md says what a browser allows here and what it does not.
+// docs/decisions/0032-shop-front.md says what a browser allows here and what it does not.
 
 const KEY = "souk.refresh"
 const CLIENT = "souk-web"

@@ -2,7 +2,7 @@
 
 import { Problem, post, productsById } from "../api.js"
 import { bagTag, dropLine, loadBag, putLine } from "../bag.js"
-import { button, empty, heading, input, link, notice, saidOf, tell } from "../parts.js"
+import { button, empty, heading, input, link, notice, price, saidOf, tell } from "../parts.js"
 import { h, show } from "../dom.js"
 import { many, money, nameOf } from "../format.js"
 import { pictureOf } from "../picture.js"
@@ -29,12 +29,12 @@ function lineRow(line, product, act) {
   return h("li", { class: `bag-line${problems.length ? " has-problem" : ""}` },
     h("div", { class: "frame small" }, pictureOf(known)),
     h("div", { class: "bag-text" },
-      h("h2", {}, link(`/p/${id}`, { dir: "auto" }, line.product.title)),
-      product && h("p", { class: "hint" }, "by ", link(`/u/${product.seller.id}`, { dir: "auto" }, nameOf(product.seller))),
-      h("p", { class: "hint" }, `${money(line.product.price)} each`),
+      h("h2", {}, link(`/p/${id}`, { dir: "auto", class: "title" }, line.product.title)),
+      product && h("p", { class: "hint one-line" }, "by ", link(`/u/${product.seller.id}`, { dir: "auto" }, nameOf(product.seller))),
+      line.quantity > 1 && h("p", { class: "hint" }, `${money(line.product.price)} each`),
       problems),
     h("div", { class: "bag-amount" }, amount, button("Remove", () => act(() => dropLine(id)), { class: "plain", "aria-label": `Remove ${line.product.title}` })),
-    h("p", { class: "price" }, money(line.line_total)))
+    h("p", { class: "line-total" }, price(line.line_total)))
 }
 
 function summary(bag, order) {
@@ -43,11 +43,11 @@ function summary(bag, order) {
   const go = button("Place the order", order, { class: "button main wide", disabled: blocking || mixed })
   return h("aside", { class: "summary", "aria-label": "Total" },
     h("h2", {}, "Total"),
-    bag.totals.map(total => h("p", { class: "price big" }, money(total))),
+    bag.totals.map(total => h("p", {}, price(total, { big: true }))),
     mixed && notice("warn", "One order has one currency. Please order these products one after the other."),
     blocking && notice("warn", "Some products need your attention first."),
     go,
-    h("p", { class: "hint" }, "Placing the order holds these products for you while you pay. Nothing is charged yet."))
+    h("p", { class: "hint" }, "A bag holds nothing back for you. Placing the order does: the products are yours for a few minutes while you pay. Nothing is charged yet."))
 }
 
 export async function page({ signal, go }) {

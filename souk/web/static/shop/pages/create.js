@@ -20,5 +20,5 @@ export async function page({ go }) {
     },
   })
   submit.addEventListener("click", () => { state = "ACTIVE" })
-  return h("div", { class: "narrow" }, heading("New product"), node)
+  return h("div", { class: "narrow" }, heading("New product"), h("p", { class: "lead" }, "A title, a price and how many you have: the rest can come later."), node)
 }

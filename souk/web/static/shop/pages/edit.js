@@ -9,7 +9,7 @@ import { POINTERS, ROWS, bodyOf, productFields } from "./product_form.js"
 
 const KINDS = { received: "Received", correction: "Corrected", hold: "Held for an order", release: "Given back", sale: "Sold" }
 const REASONS = [["received", "Received"], ["returned", "Returned"], ["damaged", "Damaged"], ["counted", "Counted"]]
-const SHOWN = { title: "Title", description: "Description", price: "Price", stock: "How many there are", tags: "Tags", images: "Pictures" }
+const SHOWN = { title: "Title", description: "Description", price: "Price", stock: "In stock", tags: "Tags", images: "Pictures" }
 const same = (one, other) => JSON.stringify(one) === JSON.stringify(other)
 const wordsOf = (name, value) => (name === "price" ? money(value) : name === "tags" ? value.join(", ") || "none" : name === "images" ? `${value.length}` : String(value))
 const asBody = product => ({ title: product.title, description: product.description, price: product.price, stock: product.stock.on_hand, tags: product.tags, images: product.images.map(({ url, alt }) => ({ url, alt })) })
@@ -46,7 +46,7 @@ function stockSection(id, signal, changed) {
     },
   })
   load().catch(error => { if (!signal.aborted) show(list, h("p", { class: "hint" }, saidOf(error))) })
-  return { node: h("section", { class: "stock-section" }, h("h2", {}, "Stock"), node, list), load }
+  return { node: h("section", { class: "stock-section" }, h("h2", {}, "Stock"), h("p", { class: "hint" }, "Record what came in or went out. Orders move the stock by themselves."), node, list), load }
 }
 
 export async function page({ params: [id], signal, go }) {
@@ -121,11 +121,11 @@ export async function page({ params: [id], signal, go }) {
   function drawHead() {
     const can = product.allowed_actions
     show(head,
-      h("p", { class: "state-line" }, badge(product.state), h("span", { class: "hint" }, `${product.stock.on_hand} on hand, ${product.stock.reserved} held for orders`), product.state === "ACTIVE" && link(`/p/${id}`, {}, "See it as others do")),
+      h("div", { class: "desk-head" }, h("p", { class: "state-line" }, badge(product.state), h("span", { class: "hint" }, `${product.stock.on_hand} on hand, ${product.stock.reserved} held for orders`), product.state === "ACTIVE" && link(`/p/${id}`, {}, "See it as others do")),
       h("div", { class: "actions" },
         can.includes("activate") && button("Put on the market", () => move("activate", "It is on the market."), { class: "button" }),
-        can.includes("archive") && button("Archive", () => move("archive", "Archived. Nobody can buy it until you put it back."), { class: "button quiet" }),
-        can.includes("delete") && button("Delete", remove, { class: "button quiet bad" })))
+        can.includes("archive") && button("Archive", () => move("archive", "Archived. Nobody can buy it until you put it back."), { class: "button" }),
+        can.includes("delete") && button("Delete", remove, { class: "button quiet bad" }))))
   }
   const refresh = async () => {
     const clean = place.querySelector("[name=stock]")?.value === String(product.stock.on_hand)
@@ -144,5 +144,5 @@ export async function page({ params: [id], signal, go }) {
   })
   drawHead()
   draw()
-  return [link("/desk", { class: "back" }, "All your products"), heading(product.title), h("div", { class: "edit-page" }, h("div", {}, head, place), stock.node)]
+  return [link("/desk", { class: "back" }, "All your products"), h("div", { class: "edit-title" }, heading(product.title)), head, h("div", { class: "edit-page" }, place, stock.node)]
 }

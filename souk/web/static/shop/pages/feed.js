@@ -14,7 +14,7 @@ export async function page({ signal }) {
   })
   return [
     h("div", { class: "page-head" }, heading("Your feed"), stores.length > 0 && h("p", { class: "lead" }, "New from the stores you follow.")),
-    stores.length > 0 && h("ul", { class: "chips", role: "list", "aria-label": "Stores you follow" }, stores.map(one => h("li", {}, link(`/u/${one.id}`, { class: "chip", dir: "auto" }, nameOf(one))))),
+    stores.length > 0 && h("ul", { class: "chips followed", role: "list", "aria-label": "Stores you follow" }, stores.map(one => h("li", {}, link(`/u/${one.id}`, { class: "chip", dir: "auto" }, nameOf(one))))),
     list,
   ]
 }

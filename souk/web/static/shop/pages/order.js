@@ -2,7 +2,7 @@
 
 import { Problem, get, line, now, post, productsById } from "../api.js"
 import { putLine } from "../bag.js"
-import { button, heading, link, notHere, notice, saidOf, sure, tell } from "../parts.js"
+import { button, heading, link, notHere, notice, price, saidOf, sure, tell } from "../parts.js"
 import { h, icon, show } from "../dom.js"
 import { STATES, clock, leftOf, moment, money, nameOf } from "../format.js"
 import { live, liveState, whenever } from "../live.js"
@@ -43,7 +43,7 @@ function countdown(order, signal, over) {
     clearInterval(timer)
     setTimeout(() => { if (!signal.aborted) over() })
   }
-  const node = h("div", { class: "countdown" }, h("p", {}, icon("clock"), "Held for you for", shown), h("div", { class: "bar", "aria-hidden": "true" }, bar), spoken)
+  const node = h("div", { class: "countdown" }, h("p", {}, icon("clock"), "Please pay within", shown), h("div", { class: "bar", "aria-hidden": "true" }, bar), h("p", { class: "hint" }, "Until then the products are held for you. Afterwards they go back on the shelf."), spoken)
   const timer = setInterval(tick, 250)
   signal.addEventListener("abort", () => clearInterval(timer), { once: true })
   tick()
@@ -57,7 +57,7 @@ function paying(order, act, again) {
   const pay = h("button", { class: "button main", type: "submit" }, `Pay ${money(order.total)}`)
   const form = h("form", { class: "form pay", novalidate: true },
     declined && notice("bad", `${DECLINED[order.payment.decline_code] ?? "The payment was declined."} Nothing was charged. Please choose another card.`),
-    h("fieldset", {}, h("legend", {}, "Pay with"), h("p", { class: "hint" }, "These are test cards: no money moves."), cards),
+    h("fieldset", {}, h("legend", {}, "Pay with"), h("p", { class: "hint" }, "These are test cards, and no money moves. Each plays a bank that behaves in its own way."), cards),
     h("div", { class: "actions" }, pay, button("Cancel the order", async () => { if (await sure("Cancel this order?", "The products go back on the shelf. Nothing was charged.", "Cancel the order")) act("cancel") }, { class: "button quiet" })))
   form.addEventListener("submit", event => {
     event.preventDefault()
@@ -70,14 +70,15 @@ function paying(order, act, again) {
 function outcome(order, again) {
   if (order.state === "CONFIRMED") return h("div", { class: "notice info", role: "status" }, h("span", { class: "spinner", "aria-hidden": "true" }), h("div", {}, h("p", {}, "Your payment is under way. This page changes by itself when the bank has answered.")))
   if (order.state === "ACCEPTED") return notice("good", "Paid and accepted. Thank you!", h("p", { class: "hint" }, `Accepted ${moment(order.accepted_at)}`))
-  const why = order.state === "CANCELLED" ? "You cancelled this order. Nothing was charged." : order.reason === "payment_declined" ? "The payment was declined, and there was no time left for another card. Nothing was charged." : "The time to pay ran out, and the products went back on the shelf. Nothing was charged."
-  return notice("warn", why, h("div", { class: "actions" }, button("Put it all into the bag again", again, { class: "button" })))
+  const cancelled = order.state === "CANCELLED"
+  const why = cancelled ? "You cancelled this order. Nothing was charged." : order.reason === "payment_declined" ? "The payment was declined, and there was no time left for another card. Nothing was charged." : "The time to pay ran out, and the products went back on the shelf. Nothing was charged."
+  return notice(cancelled ? "quiet" : "warn", why, h("div", { class: "actions" }, button("Put it all into the bag again", again, { class: "button" })))
 }
 
 const lines = (order, products) => h("ul", { class: "rows", role: "list" }, order.lines.map(one => h("li", { class: "order-row" },
   h("span", { class: "frame tiny" }, pictureOf(products.get(one.product_id) ?? { title: one.title, tags: [] })),
-  h("span", { class: "order-text" }, link(`/p/${one.product_id}`, { dir: "auto" }, one.title), h("span", { class: "hint" }, `${one.quantity} × ${money(one.unit_price)}, by `, link(`/u/${one.seller.id}`, { dir: "auto" }, nameOf(one.seller)))),
-  h("span", { class: "price" }, money(one.line_total)))))
+  h("span", { class: "order-text" }, link(`/p/${one.product_id}`, { dir: "auto", class: "title" }, one.title), h("span", { class: "hint one-line" }, `${one.quantity} × ${money(one.unit_price)}, by `, link(`/u/${one.seller.id}`, { dir: "auto" }, nameOf(one.seller)))),
+  price(one.line_total))))
 
 const history = entries => h("ol", { class: "history" }, entries.map(one => h("li", {}, h("span", {}, EVENTS[one.event] ?? one.event), h("span", { class: "hint" }, `${clock(one.at)}, ${one.actor.type === "user" ? (one.actor.id === user()?.id ? "by you" : "by the buyer") : one.actor.type === "staff" ? "by staff" : "by Souk"}`))))
 
@@ -91,7 +92,7 @@ export async function page({ params: [id], signal }) {
   }
   const products = await productsById(order.lines.map(one => one.product_id))
   const again = { token: null }
-  const place = { head: h("div", {}), said: h("div", { class: "said" }), spoken: h("span", { class: "hidden", role: "status" }), now: h("div", { class: "order-now" }), told: h("section", { class: "told-before" }) }
+  const place = { head: h("div", { class: "order-head" }), said: h("div", { class: "said" }), spoken: h("span", { class: "hidden", role: "status" }), now: h("div", { class: "order-now" }), told: h("section", { class: "told-before" }) }
   let drawn = ""
   let ticking = new AbortController()
 
@@ -164,6 +165,6 @@ export async function page({ params: [id], signal }) {
     h("div", { class: "page-head" }, heading(`Order of ${moment(order.created)}`), state),
     h("div", { class: "order-page" },
       h("div", { class: "order-main" }, place.head, place.said, place.now, place.spoken),
-      h("div", { class: "order-side" }, h("section", {}, h("h2", {}, "Products"), lines(order, products), h("p", { class: "total-line" }, h("span", {}, "Total"), h("span", { class: "price" }, money(order.total)))), place.told)),
+      h("div", { class: "order-side" }, h("section", {}, h("h2", {}, "Products"), lines(order, products), h("p", { class: "total-line" }, h("span", {}, "Total"), price(order.total, { big: true }))), place.told)),
   ]
 }

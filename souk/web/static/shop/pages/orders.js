@@ -1,9 +1,9 @@
 // The orders of a buyer.
 
 import { pages, productsById } from "../api.js"
-import { badge, empty, growing, heading, link } from "../parts.js"
+import { badge, empty, growing, heading, link, price } from "../parts.js"
 import { h } from "../dom.js"
-import { many, moment, money } from "../format.js"
+import { many, moment } from "../format.js"
 import { pictureOf } from "../picture.js"
 
 const STATES = [["", "All"], ["PENDING_CONFIRMATION", "Waiting"], ["ACCEPTED", "Accepted"], ["NOT_CONFIRMED", "Not paid"], ["CANCELLED", "Cancelled"]]
@@ -14,7 +14,7 @@ function row(order) {
   return h("li", {}, link(`/orders/${order.id}`, { class: "order-row" },
     pictures,
     h("span", { class: "order-text" }, h("strong", { dir: "auto" }, order.lines[0].title), h("span", {}, rest), h("span", { class: "hint" }, moment(order.created))),
-    badge(order.state), h("span", { class: "price" }, money(order.total))))
+    badge(order.state), price(order.total)))
 }
 
 export const tabs = (label, base, all, chosen) => h("nav", { class: "tabs", "aria-label": label }, all.map(([value, text]) => link(value ? `${base}?state=${value}` : base, { "aria-current": value === chosen ? "true" : null }, text)))

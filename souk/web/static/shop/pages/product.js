@@ -2,9 +2,9 @@
 
 import { Problem, get, request } from "../api.js"
 import { putLine, quantityOf } from "../bag.js"
-import { badge, card, field, heading, input, link, notHere, notice, saidOf } from "../parts.js"
+import { badge, card, field, heading, input, link, notHere, notice, price, saidOf } from "../parts.js"
 import { h, icon, show } from "../dom.js"
-import { moment, money, nameOf } from "../format.js"
+import { moment, nameOf } from "../format.js"
 import { pictureOf } from "../picture.js"
 import { needUser } from "../sign.js"
 
@@ -76,12 +76,12 @@ export async function page({ params: [id], signal }) {
       h("div", { class: "facts" },
         heading(product.title),
         h("p", { class: "by" }, "by ", link(`/u/${product.seller.id}`, { dir: "auto" }, nameOf(product.seller))),
-        h("p", { class: "price big" }, money(product.price)),
+        h("p", {}, price(product.price, { big: true })),
         product.state === "ACTIVE" ? stockLine(product) : h("p", {}, badge(product.state)),
         own ? notice("info", "This is yours.", link(`/desk/${product.id}`, { class: "strong" }, "Edit it")) : buying(product),
         product.description && h("div", { class: "text", dir: "auto" }, product.description),
         product.tags.length > 0 && h("ul", { class: "chips", role: "list", "aria-label": "Tags" }, product.tags.map(tag => h("li", {}, link(`/?${new URLSearchParams({ tag })}`, { class: "chip" }, tag)))),
-        product.published && h("p", { class: "hint" }, `On the market since ${moment(product.published)}`))),
+        product.published && h("p", { class: "hint" }, `On the market since ${moment(product.published).split(",")[0]}`))),
     more,
   ]
 }

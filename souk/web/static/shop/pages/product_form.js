@@ -25,7 +25,7 @@ export function productFields(product = null) {
     description: field("Description", h("textarea", { name: "description", rows: 7, maxlength: 10000, dir: "auto", value: product?.description ?? "" })),
     price: field("Price", input("price", { inputmode: "decimal", value: product ? majorUnits(product.price) : "", placeholder: "12.50", maxlength: 17, required: true, dir: "ltr" })),
     currency: field("Currency", h("select", { name: "currency" }, currencies.map(one => h("option", { value: one, selected: one === currency }, one)))),
-    stock: field("How many there are", input("stock", { inputmode: "numeric", value: String(product?.stock.on_hand ?? 1), maxlength: 7, dir: "ltr" })),
+    stock: field("In stock", input("stock", { inputmode: "numeric", value: String(product?.stock.on_hand ?? 1), maxlength: 7, dir: "ltr" })),
     tags: field("Tags", tags, { hint: "Up to 20, with commas between them: ceramics, kitchen" }),
     images: field("Pictures", h("textarea", { name: "images", rows: 3, dir: "ltr", spellcheck: "false", value: product?.images.map(one => [one.url, one.alt].filter(Boolean).join(" ")).join("\n") ?? "" }), { hint: "One https:// address per line, then, if you like, what the picture shows. Without any, Souk draws one." }),
   }

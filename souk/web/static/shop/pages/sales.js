@@ -1,15 +1,19 @@
 // What was sold, arriving as it happens.
 
 import { Problem, get, line, pages } from "../api.js"
-import { badge, button, empty, heading, link, saidOf, tell } from "../parts.js"
+import { badge, button, empty, heading, link, price, saidOf, tell } from "../parts.js"
 import { h, show } from "../dom.js"
-import { moment, money, nameOf } from "../format.js"
+import { moment, nameOf } from "../format.js"
 import { live, liveState, whenever } from "../live.js"
+import { pictureOf } from "../picture.js"
 import { deskPlaces } from "./desk.js"
 
-const row = sale => h("li", { class: "sale", id: `sale-${sale.id}` },
-  h("div", { class: "sale-head" }, badge(sale.state), h("span", { class: "hint" }, moment(sale.created)), h("span", { class: "hint" }, "to ", link(`/u/${sale.buyer.id}`, { dir: "auto" }, nameOf(sale.buyer))), h("span", { class: "price" }, money(sale.total))),
-  h("ul", { role: "list" }, sale.lines.map(one => h("li", {}, `${one.quantity} × `, link(`/p/${one.product_id}`, { dir: "auto" }, one.title)))))
+const row = sale => h("li", { class: "sale order-row", id: `sale-${sale.id}` },
+  h("span", { class: "thumbs" }, sale.lines.slice(0, 3).map(one => h("span", { class: "frame tiny" }, pictureOf({ title: one.title, tags: [] })))),
+  h("div", { class: "order-text" },
+    h("ul", { role: "list" }, sale.lines.map(one => h("li", {}, h("span", { class: "times" }, `${one.quantity} × `), link(`/desk/${one.product_id}`, { dir: "auto", class: "title" }, one.title)))),
+    h("p", { class: "hint one-line" }, `${moment(sale.created)}, to `, link(`/u/${sale.buyer.id}`, { dir: "auto" }, nameOf(sale.buyer)))),
+  badge(sale.state), price(sale.total))
 
 export async function page({ signal }) {
   const list = pages("/sales", {}, { signal })
@@ -46,5 +50,5 @@ export async function page({ signal }) {
   const drawState = () => { state.textContent = { live: "Live", polling: "Looked at every few seconds", off: "" }[liveState()]; state.dataset.state = liveState() }
   live.addEventListener("state", drawState, { signal })
   drawState()
-  return [h("div", { class: "page-head split" }, heading("Your sales"), state), deskPlaces("/desk/sales"), h("div", { "aria-live": "polite", "aria-relevant": "additions" }, rows), none, more]
+  return [h("div", { class: "page-head split" }, h("div", {}, heading("Your sales"), h("p", { class: "lead" }, "Orders with products of yours. They appear and change here by themselves.")), state), deskPlaces("/desk/sales"), h("div", { "aria-live": "polite", "aria-relevant": "additions" }, rows), none, more]
 }
