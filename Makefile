@@ -22,6 +22,7 @@ run: setup guide  ## start everything, play the demonstration, stay until Ctrl-C
 	@exec $(BIN)/souk up --demo
 
 test: setup  ## all tests; starts what they need
+	@.ci/browser
 	@$(BIN)/pytest
 
 test-unit: setup  ## tests that need no service, in seconds
@@ -42,6 +43,7 @@ test-races: setup  ## concurrent buyers, sellers and clocks, with many seeds (SE
 test-web: setup  ## the shop front in a real browser (Chromium; installs it with apt-get where that is possible)
 	@.ci/browser
 	@$(BIN)/pytest tests/web
+
 # Cases per operation and phase; 200 are some 50,000 requests in all.
 CASES ?= 200
 test-contract: setup  ## requests made from the contract, with many cases per operation (CASES=200)

@@ -107,5 +107,10 @@ def test_the_files_of_the_pages_for_staff_are_served_the_same_way(client: Client
     for tag in (plain["ETag"], packed["ETag"]):
         again = client.get(address, headers={"If-None-Match": tag, "Accept-Encoding": "br"})
         assert (again.status_code, again.content) == (304, b"")
-    for wrong in ("/static/unfold/css/none.css", "/static/../settings.py", "/static/%2e%2e/settings.py", "/static/unfold"):
+    for wrong in (
+        "/static/unfold/css/none.css",
+        "/static/../settings.py",
+        "/static/%2e%2e/settings.py",
+        "/static/unfold",
+    ):
         assert client.get(wrong).status_code == 404, wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -27,8 +28,13 @@ expect: Any = pytest.importorskip(
 
 ARTEFACTS = CHECKOUT / ".souk" / "web" / "screenshots"
 AXE = CHECKOUT / ".souk" / "web" / "axe-core" / "package" / "axe.min.js"
-PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
-DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}}
+# Without movement, so that neither a screenshot nor a measured contrast falls into the middle of one.
+STILL: dict[str, Any] = {"reduced_motion": "reduce"}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True, **STILL}
+DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, **STILL}
+SCHEMES = ("light", "dark")
+# WCAG 2.2 AA and everything below it.
+LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
 # Generous: other work may have the processors. Nothing here asserts how long something took.
 PATIENCE = 45_000
 expect.set_options(timeout=PATIENCE)
@@ -67,6 +73,7 @@ class Window:
     first_refresh: str = ""
     troubles: list[str] = field(default_factory=list)
     hosts: set[str] = field(default_factory=set)
+    pictures: set[str] = field(default_factory=set)  # hosts where sellers keep theirs, in tests of that alone
 
     @classmethod
     def open(cls, browser: Browser, base_url: str, person: Person | None, **options: Any) -> Window:
@@ -100,7 +107,7 @@ class Window:
     def assert_clean(self) -> None:
         """Nothing was written to the console, no policy was violated, no other host was asked."""
         assert self.troubles == []
-        assert self.hosts <= {urlsplit(self.base_url).hostname}
+        assert self.hosts <= {urlsplit(self.base_url).hostname} | self.pictures
 
     def _hear(self, message: ConsoleMessage) -> None:
         if message.type not in ("error", "warning"):
@@ -124,3 +131,42 @@ def picture(tab: Page, name: str, *, whole: bool = True) -> Path:
     path = ARTEFACTS / f"{name}.png"
     tab.screenshot(path=path, full_page=whole, animations="disabled")
     return path
+
+
+def look_at(tab: Page, name: str, *, whole: bool = True) -> list[str]:
+    """Keep screenshots in light and dark; what is wrong with the page: what breaks out of it, what axe finds."""
+    wide = (tab.viewport_size or {"width": 0})["width"]
+    device = "phone" if wide < 600 else "desktop"
+    found = []
+    for scheme in SCHEMES:
+        tab.emulate_media(color_scheme=scheme)
+        picture(tab, f"{name}-{device}-{scheme}", whole=whole)
+        found += [f"{name} {device} {scheme}: {one}" for one in breaking_out(tab) + axe_findings(tab)]
+    tab.emulate_media(color_scheme="light")
+    return found
+
+
+def breaking_out(tab: Page) -> list[str]:
+    """What is wider than the page, so that it would have to be scrolled sideways."""
+    found = tab.evaluate(
+        """() => {
+            const wide = document.documentElement.clientWidth
+            if (document.documentElement.scrollWidth <= wide) return []
+            return [...document.querySelectorAll("body *")].filter(one => one.getBoundingClientRect().right > wide + 1)
+                .map(one => `${one.tagName}.${one.className} breaks out`)
+        }"""
+    )
+    return list(found)
+
+
+def axe_findings(tab: Page) -> list[str]:
+    """What axe-core finds, whatever its weight. Nothing where axe-core is not here: a test says so."""
+    if not AXE.exists():
+        return []
+    if not tab.evaluate("'axe' in window"):
+        tab.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
+    found = tab.evaluate("levels => axe.run(document, {runOnly: levels, resultTypes: ['violations']})", LEVELS)
+    return [
+        f"{one['impact']} {one['id']}: {json.dumps([node['target'] for node in one['nodes']][:4])}"
+        for one in found["violations"]
+    ]

@@ -1,4 +1,4 @@
-"""The shop front in a real browser. `make test-web` runs these; `make test` says that it left them out."""
+"""The shop front in a real browser. `make test-web` runs these; a whole run of pytest plays the short ones."""
 
 from __future__ import annotations
 
@@ -20,16 +20,18 @@ HERE = Path(__file__).parent
 Opener = Callable[..., Any]
 
 
-@pytest.fixture(scope="session")
-def asked_for(request: pytest.FixtureRequest) -> None:
-    """These tests take minutes and a browser: they run when they are named."""
-    named = [Path(str(one).split("::")[0]).resolve() for one in request.config.args]
-    if not any(one.is_relative_to(HERE) for one in named):
-        pytest.skip("the browser tests run with `make test-web`")
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not marked `short`, unless tests of this folder are named."""
+    named = [Path(str(one).split("::")[0]).resolve() for one in config.args]
+    if any(one.is_relative_to(HERE) for one in named):
+        return
+    for item in items:
+        if item.path.is_relative_to(HERE) and item.get_closest_marker("short") is None:
+            item.add_marker(pytest.mark.skip("runs with `make test-web`"))
 
 
 @pytest.fixture(scope="session")
-def browser(asked_for: None) -> Iterator[Any]:
+def browser() -> Iterator[Any]:
     """The system's Chromium, driven by Playwright."""
     from playwright.sync_api import sync_playwright
 

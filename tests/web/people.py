@@ -47,6 +47,10 @@ class Person:
         body = {"title": title, "description": "", "price": {"amount": 1250, "currency": "EUR"}, "stock": 9, **more}
         return str(self.ask("POST", "/products", body, status=201)["id"])
 
+    def asks_for_tag(self, name: str) -> bool:
+        """Whether there is such a tag."""
+        return httpx.get(f"{self.base_url}/api/v1/tags/{name}", timeout=30).status_code == 200
+
     def orders(self, product: str, quantity: int = 1) -> dict[str, Any]:
         """Place an order and leave it unpaid."""
         placed = self.ask("POST", "/orders", {"lines": [{"product_id": product, "quantity": quantity}]}, status=201)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.web.browsing import expect
+import pytest
+
+from tests.web.browsing import expect, look_at
 from tests.web.people import Person
 
 
@@ -17,6 +19,7 @@ def test_a_product_is_created_archived_and_put_back(open_window: Any, seller: Pe
     tab.get_by_label("Price", exact=True).fill("1.234,5x")
     tab.get_by_role("button", name="Put on the market").click()
     expect(tab.get_by_text("An amount such as 12.50")).to_be_visible()
+    assert look_at(tab, "desk-new-wrong") == []
     tab.get_by_label("Price", exact=True).fill("1234,50")
     tab.get_by_label("In stock").fill("4")
     tab.get_by_role("button", name="Put on the market").click()
@@ -45,10 +48,12 @@ def test_stock_movements_are_recorded_and_listed(open_window: Any, seller: Perso
     window.refusals = {400, 409}
     tab.get_by_label("Change").fill("-13")
     tab.get_by_role("button", name="Record").click()
-    expect(tab.locator(".stock-section").get_by_role("alert")).to_be_visible()
+    expect(tab.get_by_text("More than that is held for orders.")).to_be_visible()
+    assert look_at(tab, "desk-edit-stock") == []
     assert seller.ask("GET", f"/products/{product}")["stock"]["on_hand"] == 12
 
 
+@pytest.mark.short
 def test_two_tabs_edit_one_product_and_the_second_sees_both_versions(open_window: Any, seller: Person) -> None:
     product = seller.sells("Stool")
     window = open_window(seller)
@@ -64,6 +69,7 @@ def test_two_tabs_edit_one_product_and_the_second_sees_both_versions(open_window
     expect(told.get_by_role("cell", name="Stool, oak")).to_be_visible()
     expect(told.get_by_role("cell", name="Stool, ash")).to_be_visible()
     assert seller.ask("GET", f"/products/{product}")["title"] == "Stool, oak"
+    assert look_at(other, "desk-edit-conflict") == []
     other.get_by_role("button", name="Save mine over it").click()
     expect(other.get_by_text("Saved.")).to_be_visible()
     assert seller.ask("GET", f"/products/{product}")["title"] == "Stool, ash"
@@ -80,6 +86,7 @@ def test_a_sale_does_not_spoil_the_edit_of_a_title(open_window: Any, seller: Per
     assert seller.ask("GET", f"/products/{product}")["title"] == "Basket, willow"
 
 
+@pytest.mark.short
 def test_a_seller_sees_a_sale_arrive(open_window: Any, seller: Person, buyer: Person) -> None:
     product = seller.sells("Drum <script>alert(1)</script>")
     tab = open_window(seller).page("/desk/sales")
@@ -91,6 +98,7 @@ def test_a_seller_sees_a_sale_arrive(open_window: Any, seller: Person, buyer: Pe
     buyer.ask("POST", f"/orders/{order['id']}/confirm", {"payment": {"method": "card", "token": "tok_ok"}})
     expect(tab.locator(".sale")).to_contain_text("Accepted")
     expect(tab.get_by_text("Sold: 1 × Drum")).to_be_visible()
+    assert look_at(tab, "sales-arrived") == []
 
 
 def test_a_store_is_followed_and_its_new_product_is_in_the_feed(

@@ -77,7 +77,7 @@ export function signInBox(title, text) {
     })
     const box = h("dialog", { class: "dialog", "aria-labelledby": "sign-title" },
       h("h2", { id: "sign-title" }, title), h("p", {}, text), asked.node,
-      h("p", { class: "foot-line" }, "New here? ", link("/register", { on: { click: () => box.close() } }, "Create an account"), "."),
+      h("p", { class: "foot-line" }, "New here? ", link(`/register?${new URLSearchParams({ next: location.pathname })}`, { on: { click: () => box.close() } }, "Create an account"), "."),
       button("Not now", () => box.close(), { class: "button quiet" }))
     box.addEventListener("close", () => { box.remove(); asking = null; done(found) })
     document.body.append(box)

@@ -105,7 +105,7 @@ export async function page({ query, signal, go }) {
   const found = await growing(list, card, { none: () => nothing(query), signal })
   show(products, found)
   const meant = list.first?.did_you_mean
-  const title = q ? `Results for “${q}”` : tags.length ? tags.join(" + ") : "New on the market"
+  const title = q ? `Results for “${q}”` : tags.length ? `Tagged ${tags.map(tag => `“${tag}”`).join(" and ")}` : "New on the market"
   const popular = h("ul", { class: "chips popular", role: "list", "aria-label": "Popular tags" })
   if (!q) popularTags(popular, query, signal).catch(() => {})
   return [

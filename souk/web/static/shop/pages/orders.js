@@ -9,12 +9,20 @@ import { pictureOf } from "../picture.js"
 const STATES = [["", "All"], ["PENDING_CONFIRMATION", "Waiting"], ["ACCEPTED", "Accepted"], ["NOT_CONFIRMED", "Not paid"], ["CANCELLED", "Cancelled"]]
 
 function row(order) {
-  const pictures = h("span", { class: "thumbs" }, order.lines.slice(0, 3).map(line => h("span", { class: "frame tiny", data: { product: line.product_id } }, pictureOf({ title: line.title, tags: [] }))))
-  const rest = order.lines.length > 1 ? ` and ${many(order.lines.length - 1, "other")}` : ""
+  const [first, ...rest] = order.lines
   return h("li", {}, link(`/orders/${order.id}`, { class: "order-row" },
-    pictures,
-    h("span", { class: "order-text" }, h("strong", { dir: "auto" }, order.lines[0].title), h("span", {}, rest), h("span", { class: "hint" }, moment(order.created))),
+    h("span", { class: "frame tiny", data: { product: first.product_id } }, pictureOf({ title: first.title, tags: [] })),
+    h("span", { class: "order-text" }, h("strong", { dir: "auto" }, first.title), h("span", { class: "hint" }, `${rest.length ? `and ${many(rest.length, "other product")}, ` : ""}${moment(order.created)}`)),
     badge(order.state), price(order.total)))
+}
+
+// Orders and sales know no pictures: those of their products, wherever one is still to be had.
+export async function hang(place, ids) {
+  const products = await productsById(ids)
+  for (const frame of place.querySelectorAll("[data-product]")) {
+    const product = products.get(frame.dataset.product)
+    if (product) frame.replaceChildren(pictureOf(product))
+  }
 }
 
 export const tabs = (label, base, all, chosen) => h("nav", { class: "tabs", "aria-label": label }, all.map(([value, text]) => link(value ? `${base}?state=${value}` : base, { "aria-current": value === chosen ? "true" : null }, text)))
@@ -27,10 +35,6 @@ export async function page({ query, signal }) {
     kind: "rows", signal,
     none: () => empty("No orders here", chosen ? "None of your orders is in this state." : "What you order will be listed here.", link("/", { class: "button" }, "Look around")),
   })
-  const products = await productsById(shown.flatMap(order => order.lines.slice(0, 3).map(line => line.product_id)))
-  for (const frame of node.querySelectorAll?.("[data-product]") ?? []) {
-    const product = products.get(frame.dataset.product)
-    if (product) frame.replaceChildren(pictureOf(product))
-  }
+  await hang(node, shown.map(order => order.lines[0].product_id))
   return [heading("Your orders"), tabs("Orders by state", "/orders", STATES, chosen), node]
 }
