@@ -32,7 +32,8 @@ Username = Annotated[
 ]
 # What a parameter of a form takes, as LONGEST_VALUE in souk.accounts.tokens says.
 FormValue = Annotated[str, msgspec.Meta(min_length=1, max_length=1024)]
-Ignorable = Annotated[str, msgspec.Meta(max_length=1024)]
+# RFC 6749, section 3.2: a parameter without a value is as good as none.
+OptionalFormValue = Annotated[str, msgspec.Meta(max_length=1024)]
 MailedTokenText = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 
 
@@ -127,11 +128,11 @@ class TokenIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
     grant_type: Literal["password", "refresh_token"]
     client_id: FormValue
-    username: FormValue | UnsetType = UNSET
-    password: FormValue | UnsetType = UNSET
-    refresh_token: FormValue | UnsetType = UNSET
-    client_secret: Ignorable | UnsetType = UNSET
-    scope: Literal["souk"] | UnsetType = UNSET
+    username: OptionalFormValue | UnsetType = UNSET
+    password: OptionalFormValue | UnsetType = UNSET
+    refresh_token: OptionalFormValue | UnsetType = UNSET
+    client_secret: OptionalFormValue | UnsetType = UNSET
+    scope: Annotated[str, told(pattern="^(souk)?$")] | UnsetType = UNSET
 
 
 class RevocationIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -139,8 +140,8 @@ class RevocationIn(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
     token: FormValue
     client_id: FormValue
-    token_type_hint: str | UnsetType = UNSET  # RFC 7009: a hint that nobody knows is none
-    client_secret: Ignorable | UnsetType = UNSET
+    token_type_hint: OptionalFormValue | UnsetType = UNSET  # RFC 7009: a hint that nobody knows is none
+    client_secret: OptionalFormValue | UnsetType = UNSET
 
 
 class TokenOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -52,7 +52,7 @@ def words_of(*words: str) -> msgspec.Meta:
 
 
 # Reading it is the list's own affair.
-Cursor = Annotated[str, told(format="cursor")]
+Cursor = Annotated[str, told(format="cursor", minLength=1, maxLength=500)]
 
 
 class Page(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import os
+import re
 import uuid
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -17,6 +19,7 @@ from souk.settings import CHECKOUT
 from tests.callers import PASSWORD
 from tests.exchanges import ALIKE, Exchanges, stale
 from tests.stack.conftest import SoukStack
+from tests.stack.lone import running_api
 from tests.stack.private import wait_for
 
 FOLDER = CHECKOUT / "docs" / "examples"
@@ -40,7 +43,7 @@ class People:
 
 
 @pytest.fixture(scope="module")
-def exchanges(souk_stack: SoukStack) -> Exchanges:
+def exchanges(souk_stack: SoukStack, tmp_path_factory: pytest.TempPathFactory) -> Exchanges:
     made = Exchanges(souk_stack.base_url)
     mark = uuid.uuid4().hex[:8]
     made.names = {f"walnut-{mark}": "walnut", f"staff-{mark}": "staff", f"oak-{mark}": "oak"}
@@ -53,8 +56,10 @@ def exchanges(souk_stack: SoukStack) -> Exchanges:
     _orders(made, people, bowl, mark)
     _bags(made, people, bowl)
     _expired(made, people, bowl, souk_stack.environment["SOUK_DATABASE_URL"])
+    _by_mail(made, souk_stack.home / "mail", mark)
     _webhooks(made, people)
     _the_rest(made, people, bowl)
+    _when_parts_fail(made, souk_stack, tmp_path_factory.mktemp("alone"), mark)
     return made
 
 
@@ -81,6 +86,8 @@ def _accounts(made: Exchanges, mark: str) -> People:
     made.ask("follow_user", "Ada follows herself", "PUT", f"/users/{ada['id']}/follow", token=token)
     made.ask("list_followers", "Who follows Ada", "GET", f"/users/{ada['id']}/followers")
     made.ask("list_following", "Whom Ben follows", "GET", "/me/following", token=people.ben)
+    made.ask("unfollow_user", "Ben follows Ada no more", "DELETE", f"/users/{ada['id']}/follow", token=people.ben)
+    made.ask(None, "", "PUT", f"/users/{ada['id']}/follow", token=people.ben)
     made.ask("delete_me", "A wrong password", "POST", "/me/delete", token=people.ben, body={"password": "wrong"})
     change = {"current_password": "wrong", "new_password": PASSWORD}
     made.ask("change_password", "A wrong password", "POST", "/me/password", token=people.ben, body=change)
@@ -197,6 +204,38 @@ def _expired(made: Exchanges, people: People, bowl: dict[str, Any], database: st
         made.ask("place_order", "It is on its way", "POST", "/orders", token=people.ben, body=body, headers=headers)
 
 
+def _by_mail(made: Exchanges, mails: Path, mark: str) -> None:
+    """Eve shows that she reads her mail, sets her password anew by it, changes it, and leaves."""
+    eve, address = made.user(f"eve-{mark}", "eve"), f"eve-{mark}@souk.example"
+    made.ask(None, "", "PATCH", "/me", token=eve, body={"email": address})
+    proof = {"token": _token_in_a_mail(mails, address, 1)}
+    made.ask("verify_email", "A token that nobody sent", "POST", "/email-verifications/confirm", body={"token": "x"})
+    made.ask("verify_email", "Eve reads her mail", "POST", "/email-verifications/confirm", body=proof)
+    made.ask(None, "", "POST", "/password-resets", body={"email": address})
+    reset = {"token": _token_in_a_mail(mails, address, 2), "new_password": PASSWORD}
+    made.ask("reset_password", "Eve has forgotten hers", "POST", "/password-resets/confirm", body=reset)
+    made.ask("reset_password", "The same token again", "POST", "/password-resets/confirm", body=reset)
+    change = {"current_password": PASSWORD, "new_password": f"{PASSWORD}!"}
+    made.ask(
+        "change_password", "Eve takes another", "POST", "/me/password", token=made.token(f"eve-{mark}"), body=change
+    )
+    form = {"grant_type": "password", "client_id": "souk-web", "username": f"eve-{mark}", "password": f"{PASSWORD}!"}
+    eve = made.ask(None, "", "POST", "//oauth/token", form=form).json()["access_token"]
+    made.ask("delete_me", "Eve leaves", "POST", "/me/delete", token=eve, body={"password": f"{PASSWORD}!"})
+
+
+def _token_in_a_mail(mails: Path, address: str, number: int) -> str:
+    """The token in the mail of this number to an address, as soon as it is there."""
+
+    def sent() -> list[str]:
+        written = sorted(mails.glob("*"), key=lambda file: file.stat().st_mtime) if mails.is_dir() else []
+        texts = [text for file in written if address in (text := file.read_text(encoding="utf-8"))]
+        return [found[0] for text in texts if (found := re.search(r"^[\w-]{43}$", text, re.MULTILINE))]
+
+    wait_for(lambda: len(sent()) >= number, what=f"mail {number} to {address} is written")
+    return sent()[number - 1]
+
+
 def _webhooks(made: Exchanges, people: People) -> None:
     ben, hook = people.ben, {"url": "https://shop.example/hook", "types": ["order.accepted"], "description": "Shop"}
     webhook = made.ask("create_webhook", "Ben wants to hear", "POST", "/webhooks", token=ben, body=hook).json()
@@ -206,6 +245,14 @@ def _webhooks(made: Exchanges, people: People) -> None:
     made.ask("get_webhook", "One", "GET", at, token=ben)
     made.ask("rotate_webhook_secret", "A new secret", "POST", f"{at}/rotate", token=ben)
     made.ask("test_webhook", "A sample", "POST", f"{at}/test", token=ben)
+    deliveries = f"{at}/deliveries"
+
+    def tried() -> bool:
+        results = made.ask(None, "", "GET", deliveries, token=ben).json()["results"]
+        return [one["duration_ms"] is None for one in results] == [False]
+
+    wait_for(tried, what="the sample is sent")
+    made.ask("list_deliveries", "What was sent", "GET", deliveries, token=ben)
     again = {"from": "2026-01-01T00:00:00Z", "to": "2026-01-02T00:00:00Z"}
     made.ask("replay_webhook", "A day again", "POST", f"{at}/replay", token=ben, body=again)
     made.ask("change_webhook", "Off", "PATCH", at, token=ben, body={"state": "DISABLED"})
@@ -222,12 +269,39 @@ def _the_rest(made: Exchanges, people: People, bowl: dict[str, Any]) -> None:
     made.ask("list_events", "Not a type", "GET", "/events?types=nothing", token=people.ben)
     made.ask("create_live_ticket", "A ticket", "POST", "/live/tickets", token=people.ben)
     made.ask("get_machine", "The bag", "GET", "/machines/bag")
+    made.ask("list_machines", "All of them", "GET", "/machines")
     made.ask("list_machines", "Not with POST", "POST", "/machines")
     made.ask("get_liveness", "It answers", "GET", "//health/live")
     made.ask("get_oauth_metadata", "What there is", "GET", "//.well-known/oauth-authorization-server")
     made.ask("delete_product", "Ada deletes it", "DELETE", f"/products/{bowl['id']}", token=people.ada)
     form = {"client_id": "souk-web", "token": people.ada}
     made.ask("revoke_token", "Ada signs out", "POST", "//oauth/revoke", form=form)
+
+
+def _when_parts_fail(made: Exchanges, stack: SoukStack, folder: Path, mark: str) -> None:
+    """What no healthy server says: of limits that are reached, of parts that are away, of a mistake of ours."""
+    at, database = made.base_url, stack.environment["SOUK_DATABASE_URL"]
+    dan = made.user(f"dan-{mark}", "dan")
+    first = made.ask(None, "", "GET", "/events?types=payment.refunded", token=dan).json()["next"]
+    with psycopg.connect(database) as connection:  # as retention does once events are 30 days old
+        oldest = "SELECT position FROM eventlog_event WHERE position IS NOT NULL ORDER BY position OFFSET 1 LIMIT 1"
+        ((position,),) = connection.execute(oldest).fetchall()
+        connection.execute("DELETE FROM eventlog_audience WHERE position <= %s", [position])
+        connection.execute("DELETE FROM eventlog_event WHERE position <= %s", [position])
+    made.ask("list_events", "Away for too long", "GET", f"/events?after={first}", token=dan)
+    few = {**stack.environment, "SOUK_RATE_LIMITS": "on", "SOUK_RATE_QUOTAS": "writes=2/60"}
+    with running_api(few, folder / "limits.log") as made.base_url:
+        for _ in range(2):
+            made.ask(None, "", "PATCH", "/me", token=dan, body={"bio": "Spoons."})
+        made.ask("change_me", "Too often", "PATCH", "/me", token=dan, body={"bio": "Spoons."})
+    without_valkey = {**stack.environment, "SOUK_CACHE_URL": "redis://127.0.0.1:1/0"}
+    with running_api(without_valkey, folder / "valkey.log") as made.base_url:
+        made.ask("create_live_ticket", "Valkey is away", "POST", "/live/tickets", token=dan)
+    # A database that nobody has migrated stands for all mistakes: nothing that Souk has looked for is there.
+    unmigrated = {**stack.environment, "SOUK_DATABASE_URL": re.sub(r"/souk(\?|$)", r"/template1\1", database)}
+    with running_api(unmigrated, folder / "mistake.log") as made.base_url:
+        made.ask("find_user", "A mistake of ours", "GET", "/users?username=dan")
+    made.base_url = at
 
 
 def test_every_example_is_what_a_running_server_answers(exchanges: Exchanges) -> None:
