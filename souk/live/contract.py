@@ -17,9 +17,8 @@ DOORS: Mapping[str, Description] = {
         body=Nothing,
         answer=TicketOut,
         text=(
-            "Good once, for a minute, at `GET /live?ticket=` of the live process: for browsers, whose "
-            "EventSource sends "
-            "no headers."
+            "Good once, for a minute, at `GET /live?ticket=` of the live process: for browsers, whose EventSource "
+            "sends no headers."
         ),
     ),
 }

@@ -1,4 +1,4 @@
-"""`docs/states.md`: the machines as tables and diagrams, made from their classes."""
+"""`docs/states.md` and its pictures: the machines as tables and diagrams, made from their classes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from souk.catalog.machine import ProductMachine
 from souk.kit.machine import Life
 from souk.orders.machine import OrderMachine
 from souk.payments.machine import PaymentMachine
+from souk.web.diagram import svg_of
 
 MACHINES: dict[str, type[Life]] = {
     "product": ProductMachine,
@@ -26,9 +27,13 @@ Made from the machine classes by `souk django write_docs`; `make check` fails wh
 """
 
 
-def states_page() -> str:
-    """The whole page, in Markdown with Mermaid diagrams."""
-    return "\n".join([HEAD, *(_section(name, machine) for name, machine in MACHINES.items())])
+def states_pages() -> dict[str, str]:
+    """The page in Markdown and its pictures, by the names of their files. Whoever reads it needs no script to draw."""
+    page = "\n".join([HEAD, *(_section(name, machine) for name, machine in MACHINES.items())])
+    pictures = {
+        f"states/{name}.svg": svg_of(machine, title=f"The states of a {name}") for name, machine in MACHINES.items()
+    }
+    return {"states.md": page, **pictures}
 
 
 def _section(name: str, machine: type[Life]) -> str:
@@ -42,9 +47,7 @@ def _section(name: str, machine: type[Life]) -> str:
             "",
             (machine.__doc__ or "").strip(),
             "",
-            "```mermaid",
-            f"{machine:mermaid}".strip(),
-            "```",
+            f"![The states of a {name}](states/{name}.svg)",
             "",
             "| event | from | to | who |",
             "|---|---|---|---|",
