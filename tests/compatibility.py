@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from jsonschema import Draft202012Validator
+
 Schema = dict[str, Any]
 # Word of JSON Schema -> whether a larger value takes more.
 BOUNDS = {
@@ -50,6 +52,17 @@ class _Pair:
                 yield f"{status} is gone"
             elif status in new["responses"]:
                 yield from self._answer(status, response, new["responses"][status])
+        before, after = self._codes(self.old, old), self._codes(self.new, new)
+        moved = [code for code, statuses in before.items() if code in after and not statuses & after[code]]
+        yield from (f"{code} came with {before[code]}, comes with {after[code]}" for code in moved)
+
+    def _codes(self, contract: Schema, operation: Schema) -> dict[str, set[str]]:
+        """Problem codes with the statuses that they come with."""
+        found: dict[str, set[str]] = {}
+        for status, response in operation["responses"].items():
+            for code in _resolved(contract, response).get("x-problem-codes", ()):
+                found.setdefault(code, set()).add(status)
+        return found
 
     def _parameters(self, old: Schema, new: Schema) -> Iterator[str]:
         before = {one["name"]: one for one in (_resolved(self.old, one) for one in old.get("parameters", ()))}
@@ -94,14 +107,19 @@ class _Pair:
             return
         self.seen.add(visit)
         old, new = _resolved(self.old, old), _resolved(self.new, new)
+        if sent and "enum" in old:
+            takes = Draft202012Validator({**new, "components": self.new["components"]})
+            yield from (f"{place}: takes no longer {word}" for word in old["enum"] if not takes.is_valid(word))
+            return
         for word in EXACT:
             if old.get(word) != new.get(word) and not (sent and word in old and word not in new):
                 yield f"{place}: {word} was {old.get(word)}, is {new.get(word)}"
         yield from _bounds(old, new, place, sent=sent)
         yield from _words(old, new, place, sent=sent)
         yield from self._fields(old, new, place, sent=sent)
-        if "items" in old and "items" in new:
-            yield from self._schema(old["items"], new["items"], f"{place}[]", sent=sent)
+        for inner in ("items", "additionalProperties"):
+            if isinstance(old.get(inner), dict) and isinstance(new.get(inner), dict):
+                yield from self._schema(old[inner], new[inner], f"{place}[]", sent=sent)
         choices = zip(old.get("anyOf", ()), new.get("anyOf", ()), strict=False)
         for before, after in choices:
             yield from self._schema(before, after, place, sent=sent)
