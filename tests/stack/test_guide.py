@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -9,13 +10,16 @@ import socket
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 
 from souk.settings import CHECKOUT
 from souk.webhooks.gateway import signature
+from tests.callers import PASSWORD
 from tests.stack.conftest import SoukStack
 from tests.stack.private import wait_for
 
@@ -58,6 +62,39 @@ def test_the_blocks_of_a_page_do_what_it_says(souk_stack: SoukStack, page: str, 
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.fullmatch(PRINTED[page, language], done.stdout), done.stdout
+
+
+@pytest.fixture
+def token(souk_stack: SoukStack) -> str:
+    """The token of somebody who is new."""
+    name = f"reader-{uuid.uuid4().hex[:8]}"
+    registration = {"username": name, "password": PASSWORD}
+    httpx.post(f"{souk_stack.base_url}/api/v1/users", json=registration).raise_for_status()
+    form = {"grant_type": "password", "client_id": "souk-web", "username": name, "password": PASSWORD}
+    return str(httpx.post(f"{souk_stack.base_url}/oauth/token", data=form).raise_for_status().json()["access_token"])
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_the_commands_of_the_pages_on_webhooks_and_live_streams_do_what_they_say(
+    souk_stack: SoukStack, token: str
+) -> None:
+    environment = {**os.environ, "TOKEN": token, "API": f"{souk_stack.base_url}/api/v1"}
+    live = f"http://127.0.0.1:{souk_stack.environment['SOUK_LIVE_PORT']}"
+
+    def typed(page: str) -> str:
+        script = blocks(CHECKOUT / "docs" / page, "sh").replace("http://127.0.0.1:8001", live)
+        # The stream has no end, so whoever reads it has to leave.
+        command = ["/bin/sh", "-c", script.replace("curl -N", "curl -N -s -m 2")]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False).stdout
+
+    secret = json.loads(typed("webhooks.md"))["secret"]
+    assert typed("live.md").startswith("retry: 2000\nid: ")
+    body, now = b'{"type": "order.accepted"}', int(time.time())
+    made = signature(secret, message_id="1", timestamp=now, body=body)
+    headers = {"webhook-id": "1", "webhook-timestamp": str(now), "webhook-signature": made}
+    known: dict[str, Any] = {"body": body, "headers": headers}
+    exec(blocks(CHECKOUT / "docs" / "webhooks.md", "python").replace("whsec_...", secret), known)  # noqa: S102  # ours
+    assert known["event"] == {"type": "order.accepted"}
 
 
 @pytest.fixture
