@@ -13,11 +13,11 @@ FAULTS = (
     Fault(number=2, name="database_killed", says="`kill -9` of PostgreSQL under load", must="postmasters killed",
           strike=dying.kill_the_database, disturbs=EVERYTHING),
     Fault(number=3, name="capture_killed", says="`kill -9` of Debezium when a batch has just arrived",
-          must="captures killed", strike=dying.kill_capture),
+          must="events read again", strike=dying.kill_capture),
     Fault(number=4, name="streams_killed", says="`kill -9` of Valkey with AOF `always`, `everysec`, and none",
-          must="servers killed", strike=streaming.kill_the_streams, disturbs=GUARDED),
+          must="servers killed", strike=streaming.kill_the_streams, disturbs=GUARDED, whole=False),
     Fault(number=5, name="streams_flushed", says="`FLUSHALL`, or the streams deleted with their groups", must="wiped",
-          strike=streaming.flush_the_streams),
+          strike=streaming.flush_the_streams, whole=False),
     Fault(number=6, name="streams_full", says="`maxmemory` reached, or the disk of the AOF full", must="times full",
           strike=streaming.fill_the_streams),
     Fault(number=7, name="streams_read_only", says="`REPLICAOF` a dead host for 20 s", must="writes refused",
@@ -40,6 +40,6 @@ FAULTS = (
     Fault(number=14, name="hot_race", says="200 clients, 50 units, carts, cancels, expiries and a deletion at once",
           must="refused for want of stock", strike=doubting.race_for_few_units, disturbs=EVERYTHING),
     Fault(number=15, name="slot_lost", says="a tiny `max_slot_wal_keep_size` until Debezium's slot is lost",
-          must="slots lost", strike=doubting.lose_the_slot),
+          must="slots lost", strike=doubting.lose_the_slot, whole=False),
 )  # fmt: skip
 BY_NAME = {fault.name: fault for fault in FAULTS}

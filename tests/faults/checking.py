@@ -40,6 +40,7 @@ def violations(history: Sequence[Asked], facts: Facts) -> list[Violation]:
     found += [Violation("I5", f"not settled in time: {what}: {count}") for what, count in facts.left.items()]
     for check in (orders_once, verbs_kept, movements_once, titles_kept, expired_in_time, feeds_whole, list_is_whole):
         found += check(history, facts)
+    found += [*listeners_whole(facts), *streams_whole(facts)]
     return [*found, *answers_allowed(history, facts), *tokens_stay_dead(history)]
 
 
@@ -131,6 +132,32 @@ def feeds_whole(history: Sequence[Asked], facts: Facts) -> Iterator[Violation]:
                 f"the feed of {reader} has {len(shown)} events, the log {len(known)} for them:"
                 f" {len(missing)} missing, {len(extra)} strange, {len(shown) - len(set(shown))} twice",
             )
+
+
+def listeners_whole(facts: Facts) -> Iterator[Violation]:
+    """I5 for who is told: a live connection each event once and in order, a webhook each at least once."""
+    if facts.live:
+        known = facts.feeds.get(facts.live.reader, [])[facts.live.before :]
+        if facts.live.ids != known:
+            yield Violation("I5", f"the live connections told {_differ(facts.live.ids, known)}")
+    if facts.hooked:
+        known = facts.feeds.get(facts.hooked.reader, [])[facts.hooked.before :]
+        if set(facts.hooked.ids) != set(known):
+            yield Violation("I5", f"the webhook was sent {_differ(facts.hooked.ids, known)}")
+
+
+def streams_whole(facts: Facts) -> Iterator[Violation]:
+    """I5 for the fast path, under faults that leave entries alone: none is counted as read and never added."""
+    if facts.passed_by:
+        yield Violation("I5", f"{len(facts.passed_by)} events came by no stream, such as {facts.passed_by[0]}")
+
+
+def _differ(told: Sequence[str], known: Sequence[str]) -> str:
+    missing, strange = [one for one in known if one not in set(told)], set(told) - set(known)
+    return (
+        f"{len(told)} events, the log has {len(known)}: {len(missing)} missing {missing[:2]}, {len(strange)} strange,"
+        f" {len(told) - len(set(told))} twice, in order: {list(told) == [one for one in known if one in set(told)]}"
+    )
 
 
 def list_is_whole(history: Sequence[Asked], facts: Facts) -> Iterator[Violation]:

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 
 import psycopg
-import redis
 
 from tests.faults.ground import WELL_SECONDS, Ground, freeze, freeze_at_rest, thaw
 from tests.faults.scene import Scene
@@ -24,7 +23,7 @@ GROUPS = {"payments": 1, "orders": 2}
 
 
 def kill_api_workers(scene: Scene, _: object) -> None:
-    """Kill one of the processes that answer requests, again and again; once, all of them."""
+    """Kill one of the processes that answer requests, again and again; now and then all of them, and the live one."""
     for _ in range(4):
         with suppress(AssertionError):
             wait_for(lambda: bool(scene.ground.api_workers()), what="an API process is back", seconds=20)
@@ -35,12 +34,17 @@ def kill_api_workers(scene: Scene, _: object) -> None:
                 os.kill(pid, signal.SIGKILL)
                 scene.struck["API processes killed"] += 1
         time.sleep(scene.chance.uniform(0.6, 1.6))
+    if scene.chance.random() < 0.5:
+        scene.ground.kill("live")
+        scene.struck["live processes killed"] += 1
 
 
 def kill_the_database(scene: Scene, _: object) -> None:
     """Kill the postmaster; what it started dies by itself or is ended by the supervisor."""
+    connections = scene.ground.connections()
     before = scene.ground.kill("postgres")
     scene.struck["postmasters killed"] += 1
+    scene.struck["connections cut"] += connections
     scene.ground.stack.wait_restarted("postgres", than=before, seconds=WELL_SECONDS)
     wait_for(lambda: _answers(scene.ground), what="the database answers", seconds=120)
     scene.recovered_at = time.time() + POOL_SECONDS
@@ -54,22 +58,28 @@ def _answers(ground: Ground) -> bool:
 
 
 def kill_capture(scene: Scene, _: object) -> None:
-    """Kill Debezium's process the moment a batch has arrived in the streams, before it can note how far it is."""
-    pid, before = scene.ground.pid("capture"), scene.ground.duplicates()
-    with scene.ground.streams() as client, suppress(redis.TimeoutError):
-        client.xread({"souk.events.order": "$", "souk.events.payment": "$"}, block=8000)
-    time.sleep(scene.chance.choice([0, 0, 0.002, 0.005]))
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
-        scene.struck["captures killed"] += 1
+    """Kill Debezium's process when a batch has arrived in the streams and how far it is cannot be stored yet."""
+    pid, before = scene.ground.pid("capture"), scene.tail.again
+    with scene.ground.database(called="a lock on the stored offset") as holder:
+        holder.autocommit = False
+        # Storing takes a few milliseconds; with this it takes as long as we want.
+        holder.execute("LOCK TABLE debezium_offset IN EXCLUSIVE MODE")
+        known = scene.tail.told.total()
+        with suppress(AssertionError):
+            wait_for(lambda: scene.tail.told.total() > known, what="a batch arrives", seconds=8)
+        time.sleep(scene.chance.choice([0, 0.002, 0.1, 0.5]))
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+            scene.struck["captures killed"] += 1
+        holder.rollback()
     scene.ground.stack.wait_restarted("capture", than=pid, seconds=WELL_SECONDS)
-    wait_for(lambda: _is_caught_up(scene.ground), what="capture reads again", seconds=120)
-    scene.struck["duplicates seen"] += scene.ground.duplicates() - before
+    wait_for(lambda: _is_caught_up(scene), what="capture reads again", seconds=120)
+    scene.struck["events read again"] += scene.tail.again - before
 
 
-def _is_caught_up(ground: Ground) -> bool:
-    newest = ground.value("SELECT id::text FROM eventlog_event WHERE subject_type = 'order' ORDER BY n DESC LIMIT 1")
-    return any(event == newest for _, event, _ in ground.entries("order", last=300))
+def _is_caught_up(scene: Scene) -> bool:
+    newest = "SELECT id::text FROM eventlog_event WHERE subject_type = 'order' ORDER BY n DESC LIMIT 1"
+    return bool(scene.tail.told[str(scene.ground.value(newest))])
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from souk.orders.machine import OrderMachine
 from souk.payments.machine import PaymentMachine
 from souk.reactions.consumers import CONSUMERS
 from tests.books import RULES
+from tests.faults.listening import Heard
 
 Ask = Callable[..., list[tuple[Any, ...]]]
 MACHINES: dict[str, type[Life]] = {
@@ -95,7 +96,8 @@ class Facts:
 
     `products`: title, and whether everybody can see it, by id. `listed`: what the API lists of the seller's products.
     `windows`: spans of this machine's clock in which the API may say 503 or nothing, at the addresses that the pattern
-    `disturbed` matches. `well_at`: since when all ran.
+    `disturbed` matches. `well_at`: since when all ran. `live`, `hooked`: what a live connection and a webhook told.
+    `passed_by`: events that came by no stream, where they should have.
     """
 
     orders: list[OrderFact] = field(default_factory=list)
@@ -106,6 +108,9 @@ class Facts:
     left: dict[str, Any] = field(default_factory=dict)
     listed: list[str] = field(default_factory=list)
     shown_feeds: dict[str, list[str]] = field(default_factory=dict)
+    live: Heard | None = None
+    hooked: Heard | None = None
+    passed_by: list[str] = field(default_factory=list)
     windows: list[tuple[float, float]] = field(default_factory=list)
     disturbed: str = ""
     well_at: float = 0.0

@@ -16,6 +16,7 @@ from tests.faults.checking import Violation, violations
 from tests.faults.facts import read_facts, unheard
 from tests.faults.ground import Ground
 from tests.faults.history import History
+from tests.faults.listening import listeners
 from tests.faults.players import Play
 from tests.faults.scene import NOTHING, Fault, Scene
 
@@ -28,6 +29,7 @@ UNDER_WAY = {
     "money to be given back": "SELECT count(*) FROM payments_payment WHERE refund_due_at IS NOT NULL",
     "events without a place in the feed": "SELECT count(*) FROM eventlog_event WHERE position IS NULL",
     "events that wait for another try": "SELECT count(*) FROM reactions_retry",
+    "webhook deliveries under way": "SELECT count(*) FROM webhooks_delivery WHERE outcome = 'pending'",
 }
 
 
@@ -58,20 +60,28 @@ def play_round(ground: Ground, fault: Fault, seed: int, folder: Path) -> Outcome
     ):
         play = Play(f"{fault.name} {seed}", history, urls, ground.url)
         play.gather()
-        scene = Scene(ground, chance, seed, play)
-        windows = strike_amid(play, scene, fault, given)
-        over = time.monotonic()
-        well_at = ground.wait_well()
-        play.settle_unknown()
-        left = settle(ground)
-        repaired = time.monotonic() - over
-        play.probe_dead_tokens()
-        shown = play.read_views()
+        with listeners(ground, play) as hearing:
+            scene = Scene(ground, chance, seed, play, hearing.tail)
+            windows = strike_amid(play, scene, fault, given)
+            over = time.monotonic()
+            well_at = ground.wait_well()
+            play.settle_unknown()
+            left = settle(ground)
+            repaired = time.monotonic() - over
+            play.probe_dead_tokens()
+            shown = play.read_views()
+            hearing.wait_until_told(whole=fault.whole)
+            live, hooked, passed_by = hearing.live(), hearing.hooked(), hearing.passed_by()
     with ground.database() as at:
         facts = read_facts(lambda sql, *given: at.execute(sql.encode(), given or None).fetchall(), play.users)
     facts.windows, facts.disturbed, facts.well_at, facts.left = windows, fault.disturbs, well_at, left
     facts.listed, facts.shown_feeds = shown["listed"], shown["feeds"]
+    facts.live, facts.hooked, facts.passed_by = live, hooked, passed_by if fault.whole else []
+    scene.struck["entries that told an event again"] += hearing.tail.again
+    scene.struck["events that came by no stream"] += len(passed_by)
     scene.struck["events found by the reconciler"] += ground.reconciled() - found_before
+    scene.struck["live connections"] += hearing.ear.connections
+    scene.struck["events sent to the webhook again"] += len(hooked.ids) - len(set(hooked.ids))
     asked = history.asked
     return Outcome(
         fault=fault.name, seed=seed, requests=len(asked), unknown=sum(one.status is None for one in asked),

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 from tests.faults.ground import Ground
+from tests.faults.listening import Tail
 from tests.faults.players import Play
 
 
@@ -23,6 +24,7 @@ class Scene:
     chance: random.Random
     seed: int
     play: Play
+    tail: Tail
     struck: Counter[str] = field(default_factory=Counter)
     recovered_at: float | None = None
 
@@ -43,8 +45,9 @@ class Fault:
     """One of the fifteen.
 
     `strike` gets the scene and what `setting` gave beside the addresses of the API. While it strikes the API may answer
-    503 or nothing, at the addresses that the pattern `disturbs` matches. `must` names what the strike counts when it
-    bit; `missing` says why this machine cannot have it, or is empty.
+    503 or nothing, at the addresses that the pattern `disturbs` matches. `must` names what is counted when it bit;
+    `missing` says why this machine cannot have it, or is empty. `whole`: every event must come by its stream all the
+    same, late or twice; else the reconciler alone may have brought it.
     """
 
     number: int
@@ -54,4 +57,5 @@ class Fault:
     strike: Callable[[Scene, object], None]
     disturbs: str = NOTHING
     setting: Setting = served_by_the_stack
+    whole: bool = True
     missing: Callable[[], str] = lambda: ""

@@ -17,6 +17,7 @@ from tests.faults.catalogue import FAULTS
 
 if TYPE_CHECKING:
     from tests.faults.rounds import Outcome
+    from tests.faults.scene import Fault
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNS = ROOT / "tests" / "faults" / "runs.jsonl"
@@ -65,14 +66,9 @@ def rendered(runs: Sequence[Run]) -> str:
         sum(getattr(run, name) for run in runs) for name in ("requests", "unknown", "refused")
     )  # fmt: skip
     lines += [*done, f"| | **all** | {seeds} | {len(runs)} | {asked} | {silent} | {refused} | | **{broken}** |", ""]
-    lines += ["What struck, summed over the runs of each fault:", "", "| | fault | what happened |", "|---|---|---|"]
-    for fault in FAULTS:
-        struck: Counter[str] = Counter()
-        for run in runs:
-            if run.fault == fault.name:
-                struck.update(run.struck)
-        told = ", ".join(f"{count:,} {what}" for what, count in struck.items()) or "never run"
-        lines.append(f"| {fault.number} | `{fault.name}` | {told} |")
+    lines += ["What struck, and what was seen of it, summed over the runs of each fault:", ""]
+    lines += ["| | fault | it bit in | counted by | what happened |", "|---|---|---|---|---|"]
+    lines += [_bites(fault, [run for run in runs if run.fault == fault.name]) for fault in FAULTS]
     return "\n".join(lines)
 
 
@@ -84,6 +80,15 @@ def write_page(page: Path = PAGE, runs: Path = RUNS) -> None:
 def with_tables(text: str, tables: str) -> str:
     """The page with these tables between its marks."""
     return re.sub(rf"{BEGIN}.*?{END}", lambda _: f"{BEGIN}\n{tables}\n{END}", text, flags=re.DOTALL)
+
+
+def _bites(fault: Fault, runs: Sequence[Run]) -> str:
+    struck: Counter[str] = Counter()
+    for run in runs:
+        struck.update(run.struck)
+    bitten = sum(run.struck.get(fault.must, 0) > 0 for run in runs)
+    told = ", ".join(f"{count:,} {what}" for what, count in struck.items()) or "never run"
+    return f"| {fault.number} | `{fault.name}` | {bitten} of {len(runs)} | {fault.must} | {told} |"
 
 
 def _row(number: int, says: str, runs: Sequence[Run]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from tests.faults.checking import INVARIANTS, violations
 from tests.faults.facts import Facts, OrderFact
 from tests.faults.history import Asked
+from tests.faults.listening import Heard
 
 BUYER, MUG, LAMP = "buyer-1", "mug", "lamp"
 Doctor = Callable[[list[Asked], Facts], None]
@@ -49,6 +50,8 @@ def whole() -> tuple[list[Asked], Facts]:
         products={MUG: ("Mug v2", True), LAMP: ("Lamp v0", False)},
         feeds={BUYER: ["e1", "e2"]},
         shown_feeds={BUYER: ["e1", "e2"]},
+        live=Heard(BUYER, 1, ["e2"]),
+        hooked=Heard(BUYER, 0, ["e2", "e1", "e2"]),
         listed=[MUG],
         windows=[(1.9, 6.7)],
         well_at=9.0,
@@ -109,6 +112,22 @@ def miss_an_event_of_the_feed(history: list[Asked], facts: Facts) -> None:
     facts.shown_feeds[BUYER] = ["e2"]
 
 
+def tell_a_listener_twice(history: list[Asked], facts: Facts) -> None:
+    facts.live = Heard(BUYER, 1, ["e2", "e2"])
+
+
+def tell_a_listener_out_of_order(history: list[Asked], facts: Facts) -> None:
+    facts.live = Heard(BUYER, 0, ["e2", "e1"])
+
+
+def forget_a_webhook(history: list[Asked], facts: Facts) -> None:
+    facts.hooked = Heard(BUYER, 0, ["e1"])
+
+
+def pass_a_stream_by(history: list[Asked], facts: Facts) -> None:
+    facts.passed_by = ["e2"]
+
+
 def show_an_event_twice(history: list[Asked], facts: Facts) -> None:
     facts.shown_feeds[BUYER] = ["e1", "e1", "e2"]
 
@@ -158,6 +177,10 @@ DOCTORED: list[tuple[str, Doctor]] = [
     ("I3", leave_the_machine),
     ("I4", close_an_order_late),
     ("I5", miss_an_event_of_the_feed),
+    ("I5", tell_a_listener_twice),
+    ("I5", tell_a_listener_out_of_order),
+    ("I5", forget_a_webhook),
+    ("I5", pass_a_stream_by),
     ("I5", show_an_event_twice),
     ("I5", show_events_in_another_order),
     ("I5", never_settle),

@@ -30,8 +30,8 @@ def test_runs_are_added_and_the_tables_sum_them_up(tmp_path: Path) -> None:
     text = rendered(runs)
     assert "| 1 | `kill -9` of API processes under load | 2 | 3 | 300 | 9 | 6 | 10 s, 10 s | 1 |" in text
     assert "| | **all** | 2 | 3 | 300 | 9 | 6 | | **1** |" in text
-    assert "| 1 | `api_killed` | 6 API processes killed |" in text
-    assert "| 15 | `slot_lost` | never run |" in text
+    assert "| 1 | `api_killed` | 3 of 3 | API processes killed | 6 API processes killed |" in text
+    assert "| 15 | `slot_lost` | 0 of 0 | slots lost | never run |" in text
 
 
 def test_the_page_has_the_tables_of_the_runs_that_are_kept() -> None:

@@ -92,11 +92,12 @@ class Ear:
 
 
 @contextmanager
-def listening(caller: Caller) -> Iterator[Ear]:
-    ear = Ear(caller)
+def listening(caller: Caller, *, after: str = "") -> Iterator[Ear]:
+    """An EventSource, from the cursor `after` on, or from now on."""
+    ear = Ear(caller, last_id=after)
     thread = threading.Thread(target=ear.listen, daemon=True)
     thread.start()
-    wait_for(lambda: bool(ear.last_id), what="the live stream is open")
+    wait_for(lambda: ear.connections > 0 and bool(ear.last_id), what="the live stream is open")
     try:
         yield ear
     finally:
