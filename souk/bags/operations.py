@@ -63,6 +63,13 @@ def visible_product(*, product_id: UUID, owner: User) -> Product:
     return product
 
 
+def require_room(*, bag: Bag, product: Product) -> None:
+    """Raises TooManyLines when the bag is full and the product is not in it."""
+    lines = BagLine.objects.filter(bag=bag)
+    if lines.count() >= MOST_LINES and not lines.filter(product=product).exists():
+        raise TooManyLines
+
+
 @traced
 @transaction.atomic(savepoint=False)
 def set_line(*, bag: Bag, product: Product, quantity: int) -> None:
@@ -75,11 +82,10 @@ def set_line(*, bag: Bag, product: Product, quantity: int) -> None:
         "price_amount": product.price_amount,
         "price_currency": product.price_currency,
     }
+    require_room(bag=bag, product=product)
     line: BagLine | None = BagLine.objects.filter(bag=bag, product=product).first()
     if line is not None:
         line.change(**values)
-    elif BagLine.objects.filter(bag=bag).count() >= MOST_LINES:
-        raise TooManyLines
     else:
         BagLine(bag=bag, product=product, **values).save(force_insert=True)
     _touch(bag)

@@ -9,7 +9,15 @@ from rest_framework.request import Request
 
 from souk.accounts.authentication import signed_in
 from souk.bags.models import Bag, BagLine
-from souk.bags.operations import empty_bag, lock_open_bag, open_bag, remove_line, set_line, visible_product
+from souk.bags.operations import (
+    empty_bag,
+    lock_open_bag,
+    open_bag,
+    remove_line,
+    require_room,
+    set_line,
+    visible_product,
+)
 from souk.bags.serializers import QuantityIn, bag_out, etag_of, require_bag_version
 from souk.kit.door import Door, answer, is_known, no_content, not_modified
 from souk.kit.parsing import Nothing, parsed
@@ -34,6 +42,7 @@ class OneLine(Door):
         product = visible_product(product_id=product_id, owner=owner)
         asked = parsed(QuantityIn, request)
         bag = lock_open_bag(owner=owner)
+        require_room(bag=bag, product=product)  # what is wrong with the request is told before its version
         require_bag_version(request, bag, list(BagLine.objects.shown(bag.pk)))
         set_line(bag=bag, product=product, quantity=asked.quantity)
         lines = list(BagLine.objects.shown(bag.pk))

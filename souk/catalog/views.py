@@ -30,6 +30,7 @@ from souk.catalog.operations.tagging import (
     delete_tag,
     known_tag,
     lock_tag,
+    require_room,
     tag_product,
     untag_product,
 )
@@ -148,6 +149,7 @@ class TagOfProduct(Door):
         seller, product = _locked(request, product_id)
         tag = known_tag(name=_tag_name(name))
         parsed(Nothing, request)
+        require_room(product=product, tag=tag)  # what is wrong with the request is told before its version
         _require_version(request, product_id, seller)
         tag_product(product=product, seller=seller, tag=tag)
         return no_content()

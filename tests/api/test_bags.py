@@ -234,6 +234,9 @@ def test_a_bag_has_room_for_a_hundred_products(seller: SignedIn, buyer: SignedIn
         assert put(buyer, product, 1).status == 200
     refused = put(buyer, products[100], 1)
     assert (refused.status, refused.code) == (400, "validation_failed")
+    stale = {"If-Match": '"of no bag"'}
+    refused = buyer.put(f"/bag/lines/{products[100]['id']}", {"quantity": 1}, headers=stale)
+    assert (refused.status, refused.code) == (400, "validation_failed")
     assert len(put(buyer, products[0], 2).body["lines"]) == 100
     buyer.delete(f"/bag/lines/{products[1]['id']}")
     assert len(put(buyer, products[100], 1).body["lines"]) == 100

@@ -139,6 +139,7 @@ def test_a_seller_puts_tags_on_their_products_and_takes_them_off(seller: SignedI
     assert (before, after) == ("1.1", "2.1")
     refused = seller.put(f"{address}/tag-20")
     assert (refused.status, refused.code) == (400, "validation_failed")
+    assert seller.put(f"{address}/tag-20", headers={"If-Match": '"1.1"'}).code == "validation_failed"
     assert seller.put(f"{address}/unknown").code == seller.put(f"{address}/No%20Tag").code == "not_found"
     assert stranger.put(f"{address}/tag-20").code == stranger.delete(f"{address}/tag-00").code == "forbidden"
     assert Api().put(f"{address}/tag-20").code == "not_authenticated"

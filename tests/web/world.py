@@ -43,7 +43,7 @@ class World:
         self._bought_from_nour()
 
     def ordinary(self) -> dict[str, Look]:
-        """Every page of the shop, with what one would see there on a usual day. The order still has its five minutes."""
+        """Every page of the shop, with what one would see there on a usual day. The order still has its time."""
         lines = [{"product_id": self.things[at], "quantity": 1} for at in (4, 9)]
         waits = self.anna.ask("POST", "/orders", {"lines": lines}, status=201)
         return {

@@ -66,6 +66,13 @@ def lock_tag(*, name: str) -> Tag:
     return tag
 
 
+def require_room(*, product: Product, tag: Tag) -> None:
+    """Raises ValidationFailed when the product has all the tags it may have, and not this one."""
+    worn = ProductTag.objects.filter(product=product)
+    if worn.count() >= MOST_TAGS and not worn.filter(tag=tag).exists():
+        raise ValidationFailed(f"A product has at most {MOST_TAGS} tags.")
+
+
 @traced
 @transaction.atomic(savepoint=False)
 def tag_product(*, product: Product, seller: User, tag: Tag) -> None:
@@ -73,11 +80,9 @@ def tag_product(*, product: Product, seller: User, tag: Tag) -> None:
 
     Raises ValidationFailed for one tag too many.
     """
-    worn = set(ProductTag.objects.filter(product=product).values_list("tag_id", flat=True))
-    if tag.pk in worn:
+    require_room(product=product, tag=tag)
+    if ProductTag.objects.filter(product=product, tag=tag).exists():
         return
-    if len(worn) >= MOST_TAGS:
-        raise ValidationFailed(f"A product has at most {MOST_TAGS} tags.")
     act_as(acting_user(seller.pk))
     ProductTag.objects.bulk_create([ProductTag(product=product, tag=tag)])
     product.change(version=product.version + 1, updated=database_now())
