@@ -65,7 +65,11 @@ class BatchConsumer:
 
     @jpype.JOverride  # type: ignore[untyped-decorator]  # JPype has no types here
     def handleBatch(self, records: Any, committer: Any) -> None:  # noqa: N802 - the name that the engine calls
-        """Called by the engine, one batch at a time."""
+        """Called by the engine, one batch at a time. Once one was refused none is taken: its mark would cover both."""
+        if self.failure is not None:
+            # A full queue is handed on without a wait, and only in a wait does the engine see that it was interrupted.
+            jpype.JClass("java.lang.Thread").currentThread().interrupt()
+            return
         try:
             if additions := self._reader.read(records):
                 self._take(additions)

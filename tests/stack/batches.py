@@ -60,6 +60,19 @@ def refuse(additions: Sequence[Addition]) -> None:
     raise ValueError(f"{len(additions)} refused")
 
 
+class OnceUnwilling:
+    """Refuses the first batch alone, as a server does that is full for a moment."""
+
+    def __init__(self) -> None:
+        self.batches, self.taken = 0, 0
+
+    def __call__(self, additions: Sequence[Addition]) -> None:
+        self.batches += 1
+        if self.batches == 1:
+            refuse(additions)
+        self.taken += len(additions)
+
+
 def main() -> None:
     ensure_jvm_started(jvm_opts=JVM_OPTIONS, jvm_path=str(virtual_machine()))
     records = batch()
@@ -67,11 +80,18 @@ def main() -> None:
     good, bad, willing, refusing = Committer(), Committer(), BatchConsumer(taken.extend), BatchConsumer(refuse)
     willing.handleBatch(records, good)
     refusing.handleBatch(records, bad)
+    # A full queue is handed on batch after batch without a wait, which alone would see the interruption.
+    moody, after = OnceUnwilling(), Committer()
+    relieved = BatchConsumer(moody)
+    relieved.handleBatch(records, after)
+    relieved.handleBatch(records, after)
     found = {
         "read": [[one.stream, one.key, one.value] for one in BatchReader().read(records)],
         "taken": len(taken),
         "marked": good.marked,
         "marked_though_refused": bad.marked,
+        "taken_after_a_refusal": moody.taken,
+        "marked_after_a_refusal": after.marked,
         "failure": str(refusing.failure),
         "interrupted": bool(jpype.JClass("java.lang.Thread").interrupted()),
     }

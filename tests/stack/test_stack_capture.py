@@ -94,6 +94,8 @@ def test_batches_are_read_whole_without_heartbeats_and_marked_only_when_they_wer
         "taken": 2,
         "marked": ["souk.events.product", "finished"],
         "marked_though_refused": [],
+        "taken_after_a_refusal": 0,
+        "marked_after_a_refusal": [],
         "failure": "2 refused",
         "interrupted": True,
     }
