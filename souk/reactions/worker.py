@@ -30,8 +30,10 @@ SHORT_WAIT_MILLISECONDS = 20
 CLAIM_EVERY_SECONDS = 2.0
 # Positions are given in rounds: each costs a commit, and a listener bears this delay.
 NUMBER_EVERY_SECONDS = 0.02
-# A commit reaches the streams a moment before it can be seen by others.
+# A commit reaches the streams a moment before it can be seen by others: looked for at once, then for so long with every
+# round. A server that waits for its standby shows it only after that; what is never seen is foreign.
 UNSEEN_TRIES, UNSEEN_PAUSE_SECONDS = 4, 0.05
+UNSEEN_SECONDS = 10.0
 
 
 def main() -> None:
@@ -85,6 +87,8 @@ class Hand:
         self._has_group = False
         self._has_left = True
         self._next_claim = 0.0
+        # Since when an entry's event was looked for in vain.
+        self._unseen: dict[str, float] = {}
 
     def leave(self) -> None:
         """Take the reader out of its group, if nothing is left that another one must claim from it."""
@@ -162,14 +166,29 @@ class Hand:
         return True
 
     def _hear(self, notice: Notice, entry: Entry) -> bool:
-        subject = subject_of(notice)
-        for _ in range(UNSEEN_TRIES):
+        subject, is_there = subject_of(notice), False
+        tries = 1 if entry.again else UNSEEN_TRIES
+        while True:
             caught = catch_up(self._consumer, subject, again=entry.again)
             if caught.busy:
                 return False
-            if notice.id in caught.ended or is_in_log(notice.id):
+            # Seen before that hearing, not after it: what can be seen only since then was not heard.
+            if is_there or notice.id in caught.ended:
+                self._unseen.pop(entry.id, None)
                 return True
-            time.sleep(UNSEEN_PAUSE_SECONDS)
+            is_there = is_in_log(notice.id)
+            if not is_there:
+                tries -= 1
+                if not tries:
+                    return self._let_go(entry)
+                time.sleep(UNSEEN_PAUSE_SECONDS)
+
+    def _let_go(self, entry: Entry) -> bool:
+        """Park an entry whose event could not be seen for long enough; until then it must wait."""
+        since = self._unseen.setdefault(entry.id, time.monotonic())
+        if time.monotonic() - since < UNSEEN_SECONDS:
+            return False
+        del self._unseen[entry.id]
         self._park(entry, "The log has no such event.")
         return True
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -15,7 +16,9 @@ from django.db import connection
 
 from souk.eventlog.models import Event
 from souk.kit.entity import new_id
+from souk.reactions import worker
 from souk.reactions.consumers import CONSUMERS
+from souk.reactions.hearing import catch_up
 from souk.reactions.models import DeadLetter, Processed
 from souk.reactions.reaction import Consumer
 from souk.reactions.stream import CLAIM_AFTER_MILLISECONDS, Group
@@ -64,7 +67,8 @@ def pending(client: redis.Redis, group: str = "samples") -> int:
 
 
 def all_is_read(client: redis.Redis) -> bool:
-    return bool(client.xinfo_groups(STREAM)[0]["last-delivered-id"] == client.xinfo_stream(STREAM)["last-generated-id"])
+    last = client.xinfo_stream(STREAM)["last-generated-id"]
+    return [group["last-delivered-id"] for group in client.xinfo_groups(STREAM)] == [last]
 
 
 def test_payments_and_orders_follow_from_the_streams_alone(
@@ -130,7 +134,50 @@ def test_an_entry_that_is_no_event_becomes_a_dead_letter_and_the_stream_goes_on(
     assert Processed.objects.count() == 1
 
 
-def test_an_entry_that_the_log_knows_nothing_of_has_no_effect(streams: redis.Redis) -> None:
+def entry_before_its_event(streams: redis.Redis, sample: UUID) -> Event:
+    """An event that cannot be seen yet although its entry has come: saving it shows it."""
+    event = tell(sample, 1)
+    put_into_streams(streams, [event])
+    Event.objects.filter(id=event.id).delete()
+    return event
+
+
+def test_an_event_that_can_be_seen_right_after_its_subject_was_heard_is_not_taken_for_heard(
+    streams: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = new_id()
+    event = entry_before_its_event(streams, sample)
+
+    def heard_a_moment_too_early(*given: Any, **more: Any) -> Any:
+        caught = catch_up(*given, **more)
+        if not Event.objects.filter(id=event.id).exists():
+            event.save(force_insert=True)
+        return caught
+
+    monkeypatch.setattr(worker, "catch_up", heard_a_moment_too_early)
+    with working(streams, sample_consumer()):
+        wait_until(lambda: all_is_read(streams) and pending(streams) == 0)
+    assert (heard_of(sample), letters()) == ([1], [])
+
+
+def test_an_event_that_can_be_seen_a_second_after_its_entry_is_heard_and_no_dead_letter(streams: redis.Redis) -> None:
+    sample, other = new_id(), new_id()
+    event = entry_before_its_event(streams, sample)
+    with working(streams, sample_consumer()):
+        wait_until(lambda: all_is_read(streams))
+        time.sleep(1)
+        assert (heard_of(sample), letters(), pending(streams)) == ([], [], 1)
+        put_into_streams(streams, [tell(other, 1)])
+        wait_until(lambda: heard_of(other) == [1])
+        event.save(force_insert=True)
+        wait_until(lambda: heard_of(sample) == [1] and pending(streams) == 0)
+    assert (letters(), tries()) == ([], {})
+
+
+def test_an_entry_that_the_log_knows_nothing_of_has_no_effect(
+    streams: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(worker, "UNSEEN_SECONDS", 0.5)
     sample = new_id()
     for forged in (str(new_id()), str(uuid4()), "ffffffff-ffff-7fff-bfff-ffffffffffff"):
         value = {"id": forged, "type": "sample.told", "subject_id": str(sample), "subject_type": "a\0b"}
