@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
 from souk.eventlog.operations import database_now
-from souk.kit.entity import floor_of
+from souk.kit.entity import floor_of, moment_of
 from souk.reactions.reaction import Consumer
 
 # Ids are drawn before the commit: what is younger may still be joined by an older one. No transaction of a process
@@ -55,6 +55,14 @@ def all_heard_before() -> UUID | None:
         cursor.execute("SELECT upto FROM reactions_progress ORDER BY upto LIMIT 1")
         row = cursor.fetchone()
         return row[0] if row else None
+
+
+def heard_until(consumer: Consumer) -> datetime | None:
+    """The moment up to which this consumer has heard everything; None when that is not known."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT upto FROM reactions_progress WHERE consumer = %s", [consumer.number])
+        row = cursor.fetchone()
+        return moment_of(row[0]) if row else None
 
 
 def _make_row(consumer: Consumer) -> None:

@@ -15,7 +15,7 @@ from souk.eventlog.operations import database_now
 from souk.eventlog.retention import oldest_event
 from souk.kit.entity import floor_of, moment_of
 from souk.reactions.hearing import Subject, catch_up
-from souk.reactions.progress import count_reconciled
+from souk.reactions.progress import count_reconciled, heard_until
 from souk.reactions.reaction import Consumer
 
 log = structlog.get_logger()
@@ -44,26 +44,27 @@ DELETE FROM reactions_retry r USING reactions_processed p
 DUE = """
 SELECT r.consumer, e.subject_type, e.subject_id
   FROM reactions_retry r JOIN eventlog_event e ON e.id = r.event_id
- WHERE r.next_try_at <= clock_timestamp() ORDER BY r.next_try_at LIMIT %(at_once)s
+ WHERE r.next_try_at <= clock_timestamp() AND r.consumer = ANY(%(consumers)s)
+ ORDER BY r.next_try_at LIMIT %(at_once)s
 """
 
 
 def reconcile(consumers: Sequence[Consumer], *, age: timedelta = AGE) -> int:
-    """Let the consumers hear what they missed in the last hour, but for events younger than `age`; returns how many."""
-    now = database_now()
-    return sum(_reconcile_window(consumer, now - WINDOW, now - age) for consumer in consumers)
+    """Let the consumers hear what they missed in the last hour, but for events younger than `age`; returns how many.
+
+    For a consumer that is further behind it begins where that one has not heard everything: so after a machine slept.
+    """
+    now, found = database_now(), 0
+    for consumer in consumers:
+        since = min(now - WINDOW, heard_until(consumer) or now)
+        found += _reconcile_since(consumer, since, now - age)
+    return found
 
 
 def reconcile_all(consumers: Sequence[Consumer], *, age: timedelta = AGE) -> int:
-    """The same over everything the log still has, hour by hour; returns how many."""
-    oldest = oldest_event()
-    if oldest is None:
-        return 0
-    start, end, found = moment_of(oldest), database_now() - age, 0
-    while start < end:
-        found += sum(_reconcile_window(consumer, start, min(start + WINDOW, end)) for consumer in consumers)
-        start += WINDOW
-    return found
+    """The same over everything the log still has; returns how many."""
+    end = database_now() - age
+    return sum(_reconcile_since(consumer, None, end) for consumer in consumers)
 
 
 def try_again(consumers: Sequence[Consumer]) -> int:
@@ -71,9 +72,22 @@ def try_again(consumers: Sequence[Consumer]) -> int:
     by_number = {consumer.number: consumer for consumer in consumers}
     with connection.cursor() as cursor:
         cursor.execute(OVERTAKEN)
-        cursor.execute(DUE, {"at_once": AT_ONCE})
-        due = [(by_number[number], Subject(*of)) for number, *of in cursor.fetchall() if number in by_number]
+        # Those of a consumer that is no more would take the places of all others.
+        cursor.execute(DUE, {"consumers": list(by_number), "at_once": AT_ONCE})
+        due = [(by_number[number], Subject(*of)) for number, *of in cursor.fetchall()]
     return sum(len(catch_up(consumer, subject, again=True).ended) for consumer, subject in due)
+
+
+def _reconcile_since(consumer: Consumer, since: datetime | None, end: datetime) -> int:
+    """Hour by hour, so that no statement takes long however far back it goes. None: from the oldest event on."""
+    oldest = oldest_event()
+    if oldest is None:
+        return 0
+    start, found = max(moment_of(oldest), since or moment_of(oldest)), 0
+    while start < end:
+        found += _reconcile_window(consumer, start, min(start + WINDOW, end))
+        start += WINDOW
+    return found
 
 
 def _reconcile_window(consumer: Consumer, start: datetime, end: datetime) -> int:

@@ -13,9 +13,11 @@ from django.db import transaction
 from souk.eventlog.models import Event
 from souk.eventlog.operations import database_now
 from souk.kit.entity import floor_of, new_id
+from souk.reactions import reconciler
 from souk.reactions.hearing import mark_heard
-from souk.reactions.models import Beginning
+from souk.reactions.models import Beginning, Processed, Retry
 from souk.reactions.parking import begin_again
+from souk.reactions.progress import note_progress
 from souk.reactions.reaction import Consumer
 from souk.reactions.reaction import Event as HeardEvent
 from souk.reactions.reconciler import reconcile, reconcile_all, try_again
@@ -26,6 +28,7 @@ from tests.hearers import (
     heard_of,
     let_tries_be_due,
     letters,
+    mend,
     processed,
     sample_consumer,
     tell,
@@ -87,6 +90,18 @@ def test_what_is_older_than_an_hour_is_found_by_the_search_over_everything(consu
     assert reconcile_all([consumer]) == 0
 
 
+def test_who_is_further_behind_than_an_hour_need_not_wait_for_the_search_over_everything(
+    consumer: Consumer, sample: UUID
+) -> None:
+    # The clock slept for longer than the streams kept what they had.
+    heard, missed = (tell_earlier(sample, place, timedelta(hours=4 - place)) for place in (1, 2))
+    Processed.objects.create(consumer=consumer.number, event_id=heard.id)
+    note_progress([consumer])
+    assert reconcile([consumer]) == 1
+    assert missed.id in processed()
+    assert heard_of(sample) == [2]
+
+
 def test_an_empty_log_has_nothing_to_find(consumer: Consumer) -> None:
     assert reconcile_all([consumer]) == 0
     assert reconcile([consumer]) == 0
@@ -113,6 +128,20 @@ def test_a_try_that_was_overtaken_is_not_waited_for(consumer: Consumer, sample: 
     assert try_again([consumer]) == 0
     assert tries() == {}
     assert heard_of(sample) == []
+
+
+def test_tries_of_a_consumer_that_is_no_more_hold_no_other_one_up(
+    consumer: Consumer, sample: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reconciler, "AT_ONCE", 1)
+    failed = tell(sample, 1, fails=True)
+    hear(sample_consumer(number=91), sample)
+    hear(consumer, sample)
+    mend([failed])
+    let_tries_be_due()
+    Retry.objects.filter(consumer=91).update(next_try_at=database_now() - timedelta(days=1))
+    assert try_again([consumer]) == 1
+    assert heard_of(sample) == [1]
 
 
 def test_a_new_consumer_does_not_hear_the_history_before_its_beginning(consumer: Consumer, sample: UUID) -> None:
