@@ -40,8 +40,8 @@ NOWHERE_YET = 2**63 - 1
 def purge_events(*, before: datetime, heard: UUID, passed: int | None) -> int:
     """Delete the events made before this moment, with their audience; returns how many.
 
-    None is deleted that a consumer has still to hear (`heard` is the id up to which all did), or that was not looked at
-    for webhooks (`passed` is the position up to which that was done; None: nobody asks for it).
+    None is deleted that a consumer has still to hear (`heard` is the id up to which all did), or that a webhook may
+    still need (`passed` is the position up to which none does; None: nobody asks for it).
     """
     asked: dict[str, Any] = {
         "before": before,

@@ -27,7 +27,7 @@ class WebhookQuerySet(EntityQuerySet):
 
 
 class Webhook(LivingSubject):
-    """An address that hears its owner's events of these types (none named: of all), from `hears_since` on.
+    """An address that hears its owner's events of these types (none named: of all) behind the position `hears_after`.
 
     The secrets are sealed; the former one signs too until `former_until`. `failing_since` is when the tries that have
     failed without one success between them began.
@@ -43,7 +43,7 @@ class Webhook(LivingSubject):
     secret = models.BinaryField()
     former_secret = models.BinaryField(null=True)
     former_until = models.DateTimeField(null=True)
-    hears_since = models.DateTimeField()
+    hears_after = models.BigIntegerField()
     failing_since = models.DateTimeField(null=True)
     disabled_reason = models.CharField(max_length=32, null=True)  # noqa: DJ001  # null: it is not disabled
 

@@ -17,7 +17,9 @@ from souk.reactions.payments import PAYMENTS
 from souk.reactions.progress import all_heard_before, note_progress
 from souk.reactions.reconciler import reconcile
 from souk.reactions.retention import purge_what_is_old
+from souk.webhooks.models import Delivery
 from souk.webhooks.models import Progress as LookedThrough
+from souk.webhooks.operations import queue_deliveries
 from tests.callers import SignedIn
 
 AT_ONCE = timedelta(seconds=-1)
@@ -34,6 +36,7 @@ def age_everything(days: int) -> None:
             ("eventlog_event", "id"),
             ("eventlog_audience", "event_id"),
             ("reactions_processed", "event_id"),
+            ("webhooks_delivery", "event_id"),
         ):
             update = f"UPDATE {table} SET {column} = {aged.format(column)}"  # noqa: S608  # our own tables
             cursor.execute(update, [milliseconds])
@@ -114,6 +117,24 @@ def test_what_was_not_looked_at_for_webhooks_is_kept(seller: SignedIn) -> None:
     assert positions() == []
 
 
+def test_what_a_webhook_is_still_owed_is_kept_until_it_was_taken(seller: SignedIn) -> None:
+    seller.offer("Bowl")
+    assert seller.post("/webhooks", {"url": "https://shop.example/souk"}).status == 201
+    seller.offer("Mug")
+    hear_everything()
+    queue_deliveries()
+    age_everything(31)
+    note_progress(CONSUMERS)
+    owed = Event.objects.get(pk=Delivery.objects.get().event_id)
+    assert owed.position is not None
+    assert owed.position > positions()[0]
+    purge_what_is_old()
+    assert positions()[0] == owed.position
+    Delivery.objects.update(outcome="delivered", next_attempt_at=None)
+    purge_what_is_old()
+    assert positions() == []
+
+
 def test_a_replay_of_what_is_gone_is_told_since_when_events_are_kept(seller: SignedIn) -> None:
     webhook = seller.post("/webhooks", {"url": "https://shop.example/souk"}).body["id"]
     seller.offer("Mug")
@@ -123,6 +144,7 @@ def test_a_replay_of_what_is_gone_is_told_since_when_events_are_kept(seller: Sig
     hear_everything()
     age_everything(31)
     LookedThrough.objects.update(position=positions()[-1])
+    Delivery.objects.update(outcome="failed", next_attempt_at=None)
     lamp = seller.offer("Lamp")
     hear_everything()
     note_progress(CONSUMERS)

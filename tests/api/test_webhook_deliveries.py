@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 from django.conf import settings
@@ -14,7 +13,7 @@ from standardwebhooks import WebhookVerificationError
 
 from souk.eventlog.operations import database_now
 from souk.webhooks.models import Delivery, Webhook
-from souk.webhooks.operations import purge_deliveries, queue_deliveries, take_due_deliveries
+from souk.webhooks.operations import queue_deliveries, take_due_deliveries
 from tests.callers import SignedIn
 from tests.hooks import deliveries_of, hook, make_due, send_all, sender
 from tests.receivers import Receiver, running_receiver
@@ -245,26 +244,6 @@ def test_a_test_is_sent_though_nothing_happened(seller: SignedIn, receiver: Rece
     assert seller.get("/events", types="webhook.disabled").body["results"] == []
 
 
-def test_a_replay_sends_the_events_of_a_range_again(seller: SignedIn, receiver: Receiver) -> None:
-    before = seller.offer("Before the webhook")
-    seller.get("/events")
-    webhook = hook(seller, receiver, types=["product.created"])
-    start = database_now() - timedelta(hours=1)
-    seller.offer("With it")
-    send_all()
-    end = database_now()
-    seller.offer("Too late")
-    send_all()
-    asked = seller.post(f"/webhooks/{webhook['id']}/replay", {"from": start.isoformat(), "to": end.isoformat()})
-    assert (asked.status, asked.body) == (202, {"queued": 2})
-    receiver.taken.clear()
-    send_all()
-    told = receiver.verified(webhook["secret"])
-    assert sorted(event["data"]["title"] for event in told) == ["Before the webhook", "With it"]
-    assert before["id"] in {event["subject"]["id"] for event in told}
-    assert [one["outcome"] for one in deliveries_of(seller, webhook)] == ["delivered"] * 3
-
-
 def test_a_delivery_whose_sender_died_is_begun_again_when_its_minute_is_over(
     seller: SignedIn, receiver: Receiver
 ) -> None:
@@ -291,17 +270,6 @@ def test_a_secret_that_cannot_be_read_any_more_is_told_in_the_delivery(seller: S
     (delivery,) = deliveries_of(seller, webhook)
     assert (delivery["outcome"], delivery["error"]) == ("pending", "Its secret cannot be read any more: rotate it.")
     assert receiver.taken == []
-
-
-def test_old_deliveries_are_purged(seller: SignedIn, receiver: Receiver) -> None:
-    webhook = hook(seller, receiver)
-    seller.offer()
-    send_all()
-    (kept,) = deliveries_of(seller, webhook)
-    old = f"{int((datetime.now(UTC) - timedelta(days=31)).timestamp() * 1000):012x}70008000000000000000"[:32]
-    Delivery.objects.create(id=old, webhook_id=webhook["id"], event_id=uuid4(), next_attempt_at=database_now())
-    assert purge_deliveries(before=database_now() - timedelta(days=30)) == 1
-    assert deliveries_of(seller, webhook) == [kept]
 
 
 def test_the_metrics_say_how_far_the_sending_is(seller: SignedIn, receiver: Receiver) -> None:

@@ -13,7 +13,18 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from souk.accounts.models import User
-from souk.eventlog.operations import SYSTEM, Actor, acting_staff, acting_user, begin_life, change_state, database_now
+from souk.eventlog.feed import last_position
+from souk.eventlog.operations import (
+    NUMBER_EVENTS_AT_ONCE,
+    SYSTEM,
+    Actor,
+    acting_staff,
+    acting_user,
+    begin_life,
+    change_state,
+    database_now,
+    number_events,
+)
 from souk.eventlog.types import unknown_types
 from souk.kit.problem import NotFound, ValidationFailed
 from souk.kit.sealing import seal
@@ -54,6 +65,7 @@ def register_webhook(*, owner: User, url: str, types: Sequence[str], description
     User.objects.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk").first()
     if Webhook.objects.filter(owner=owner).count() >= MOST_WEBHOOKS:
         raise TooManyWebhooks
+    hears_after = _present_position()
     with connection.cursor() as cursor:
         cursor.execute(BEGIN_PROGRESS)
     now, secret = database_now(), _new_secret()
@@ -64,7 +76,7 @@ def register_webhook(*, owner: User, url: str, types: Sequence[str], description
         description=description,
         secret=seal(secret, purpose=PURPOSE),
         state=ENABLED,
-        hears_since=now,
+        hears_after=hears_after,
         created=now,
         updated=now,
     )
@@ -104,7 +116,8 @@ def change_webhook(
         change_state(webhook, "disable", actor=actor, at=now, disabled_reason="owner")
         fail_pending(webhook.pk)
     elif state == ENABLED and webhook.state == DISABLED:
-        fresh: dict[str, Any] = {"disabled_reason": None, "failing_since": None, "hears_since": now}
+        fresh: dict[str, Any] = {"disabled_reason": None, "failing_since": None}
+        fresh["hears_after"] = _present_position()
         change_state(webhook, "enable", actor=actor, at=now, **fresh)
     return webhook
 
@@ -171,6 +184,17 @@ def lock_webhook(*, owner: User, webhook_id: UUID) -> Webhook:
 def fail_pending(webhook_id: UUID) -> None:
     """End what waits to be sent; a replay can bring it back."""
     Delivery.objects.filter(webhook_id=webhook_id, outcome=PENDING).update(outcome=FAILED, next_attempt_at=None)
+
+
+def _present_position() -> int:
+    """The position behind which a webhook hears.
+
+    Not a moment: what was written before it and is committed after it happens after it. Numbering first, so that what
+    was committed before it is left out; and who replays it finds it numbered.
+    """
+    while number_events() == NUMBER_EVENTS_AT_ONCE:
+        pass
+    return last_position()
 
 
 def _check(url: str | None, types: Sequence[str]) -> None:
