@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections import defaultdict
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -60,7 +60,10 @@ class Hub:
     async def open(self) -> None:
         """Begin to hear. Raises django.db.Error without a database."""
         self.tail = await ask(last_position)
-        self._tasks = [asyncio.create_task(work()) for work in (self._hear_streams, self._look, self._check_tokens)]
+        works = [self._look, self._check_tokens, *([self._hear_streams] if settings.REDIS_URL else [])]
+        self._tasks = [asyncio.create_task(work()) for work in works]
+        for task in self._tasks:
+            task.add_done_callback(_end_process_unless_asked)
 
     async def close(self) -> None:
         """End every connection and all work."""
@@ -68,9 +71,7 @@ class Hub:
             listener.end()
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with suppress(asyncio.CancelledError):
-                await task
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def join(self, listener: Listener) -> None:
         """Wake this listener from now on. Raises RateLimited when its user has too many connections."""
@@ -150,6 +151,13 @@ class Hub:
 
     def _all(self) -> list[Listener]:
         return [listener for mine in self._listeners.values() for listener in mine]
+
+
+def _end_process_unless_asked(task: asyncio.Task[None]) -> None:
+    """A hub whose work has ended wakes nobody any more: better that all listeners resume at a new process."""
+    if not task.cancelled():
+        log.critical("live.broken", error=repr(task.exception()))
+        signal.raise_signal(signal.SIGTERM)
 
 
 async def holder_of(checksum: str) -> UUID:
