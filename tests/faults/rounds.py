@@ -16,7 +16,7 @@ from tests.faults.checking import Violation, violations
 from tests.faults.facts import read_facts, unheard
 from tests.faults.ground import Ground
 from tests.faults.history import History
-from tests.faults.listening import listeners
+from tests.faults.listening import Listeners, listeners
 from tests.faults.players import Play
 from tests.faults.scene import NOTHING, Fault, Scene
 
@@ -77,11 +77,8 @@ def play_round(ground: Ground, fault: Fault, seed: int, folder: Path) -> Outcome
     facts.windows, facts.disturbed, facts.well_at, facts.left = windows, fault.disturbs, well_at, left
     facts.listed, facts.shown_feeds = shown["listed"], shown["feeds"]
     facts.live, facts.hooked, facts.passed_by = live, hooked, passed_by if fault.whole else []
-    scene.struck["entries that told an event again"] += hearing.tail.again
-    scene.struck["events that came by no stream"] += len(passed_by)
+    count_heard(scene, hearing, passed_by)
     scene.struck["events found by the reconciler"] += ground.reconciled() - found_before
-    scene.struck["live connections"] += hearing.ear.connections
-    scene.struck["events sent to the webhook again"] += len(hooked.ids) - len(set(hooked.ids))
     asked = history.asked
     return Outcome(
         fault=fault.name, seed=seed, requests=len(asked), unknown=sum(one.status is None for one in asked),
@@ -89,6 +86,15 @@ def play_round(ground: Ground, fault: Fault, seed: int, folder: Path) -> Outcome
         repaired=round(repaired, 1), struck={name: n for name, n in scene.struck.items() if n},
         violations=violations(asked, facts),
     )  # fmt: skip
+
+
+def count_heard(scene: Scene, hearing: Listeners, passed_by: list[str]) -> None:
+    """Count what the listeners saw of the strike."""
+    sent = hearing.hooked().ids
+    scene.struck["entries that told an event again"] += hearing.tail.again
+    scene.struck["events that came by no stream"] += len(passed_by)
+    scene.struck["live connections"] += hearing.ear.connections
+    scene.struck["events sent to the webhook again"] += len(sent) - len(set(sent))
 
 
 def strike_amid(play: Play, scene: Scene, fault: Fault, given: object) -> list[tuple[float, float]]:

@@ -29,6 +29,7 @@ def kill_the_streams(scene: Scene, _: object) -> None:
             client.config_set("appendonly", "no")
         time.sleep(2)
         before = _lengths(client)
+        scene.struck["connections cut"] += len(client.client_list()) - 1
     pid = scene.ground.kill("streams")
     scene.struck[f"Valkey killed ({way})"] += 1
     scene.struck["servers killed"] += 1
