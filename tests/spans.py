@@ -5,6 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+# What becomes of an order that is placed, confirmed and paid, and told to a webhook.
+ORDER = [
+    "POST api/v1/orders",
+    "  place_order",
+    "POST api/v1/orders/<uuid:order_id>/confirm",
+    "  confirm_order",
+    "    request_payment",
+    "      event payment.requested",
+    "        payments payment.requested",
+    "          ask provider",
+    "          capture_payments",
+    "          event payment.captured",
+    "            orders payment.captured",
+    "              accept_orders",
+    "              send webhook",
+]
+
 
 @dataclass(frozen=True)
 class Told:

@@ -26,6 +26,7 @@ THREADS, ROUNDS = 6, 8
 ORDER = "api/v1/orders/<uuid:order_id>"
 # What other tests may have left to be done meanwhile.
 LATER = {"expire", "take_back", "decline"}
+WATCHING = {"metrics", "health/ready", "health/live"}
 
 
 def samples(stack: SoukStack) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
@@ -100,17 +101,37 @@ def api_processes_that_counted(folder: Path) -> set[str]:
     return found
 
 
+class Counted:
+    """What `/metrics` has counted since this was made."""
+
+    def __init__(self, stack: SoukStack) -> None:
+        self.stack, self.before = stack, samples(stack)
+
+    def of(self, name: str, *labels: str) -> dict[tuple[str, ...], int]:
+        """The increase of each series of a metric, by the values of these labels; what watches the stack is left out."""
+        found = {}
+        for (metric, pairs), value in samples(self.stack).items():
+            increase, named = round(value - self.before.get((metric, pairs), 0)), dict(pairs)
+            if metric == name and increase and named.get("route") not in WATCHING:
+                found[tuple(named[label] for label in labels)] = increase
+        return found
+
+    def transitions(self) -> dict[str, int]:
+        found = self.of("souk_order_transitions_total", "event")
+        return {event: number for (event,), number in found.items() if event not in LATER}
+
+
+def nothing_waits(stack: SoukStack) -> bool:
+    """Whether everything that other tests left is heard."""
+    waiting = [value for (name, _), value in samples(stack).items() if name == "souk_events_oldest_unprocessed_seconds"]
+    return sum(waiting) == 0
+
+
 def test_a_run_under_load_is_counted_exactly_over_two_api_processes(souk_stack: SoukStack) -> None:
     seller, *buyers = [Caller.register(souk_stack) for _ in range(THREADS + 1)]
     products = [seller.offer(f"Mug {number}", stock=60) for number in range(4)]
-
-    def waiting() -> float:
-        return sum(
-            value for (name, _), value in samples(souk_stack).items() if name.endswith("oldest_unprocessed_seconds")
-        )
-
-    wait_for(lambda: waiting() == 0, what="what other tests left is heard")
-    before, driver = samples(souk_stack), Driver(souk_stack)
+    wait_for(lambda: nothing_waits(souk_stack), what="what other tests left is heard")
+    counted, driver = Counted(souk_stack), Driver(souk_stack)
     with ThreadPoolExecutor(THREADS) as threads:
         rounds = [
             threads.submit(driver.shop, buyer, products, 1000 * at + number)
@@ -119,38 +140,16 @@ def test_a_run_under_load_is_counted_exactly_over_two_api_processes(souk_stack: 
         ]
         for one in rounds:
             one.result()
-
-    def since() -> Counter[tuple[str, tuple[tuple[str, str], ...]]]:
-        after = samples(souk_stack)
-        return Counter(
-            {key: round(value - before.get(key, 0)) for key, value in after.items() if value != before.get(key, 0)}
-        )
-
-    accepted = ("souk_order_transitions_total", (("event", "accept"),))
-    wait_for(lambda: since()[accepted] >= driver.transitions["accept"], what="every paid order is accepted")
-    counted, asked = since(), driver.requests
-    assert sum(asked.values()) > 500
+    assert sum(driver.requests.values()) > 500
     assert sum(driver.transitions.values()) > 50
-    requests = {
-        (labels["method"], labels["route"], labels["status"]): number
-        for (name, pairs), number in counted.items()
-        if name == "souk_http_requests_total"
-        and (labels := dict(pairs))["route"] not in ("metrics", "health/ready", "health/live")
-    }
-    assert requests == dict(asked)
-    timed: Counter[tuple[str, str]] = Counter()
-    for (method, route, _), number in asked.items():
+    wait_for(lambda: counted.transitions() == dict(driver.transitions), what="every paid order is accepted")
+    assert counted.of("souk_http_requests_total", "method", "route", "status") == dict(driver.requests)
+    timed: Counter[tuple[str, ...]] = Counter()
+    for (method, route, _), number in driver.requests.items():
         timed[method, route] += number
-    assert {
-        (dict(pairs)["method"], dict(pairs)["route"]): number
-        for (name, pairs), number in counted.items()
-        if name == "souk_http_request_seconds_count"
-        if dict(pairs)["route"] not in ("metrics", "health/ready", "health/live")
-    } == dict(timed)
-    transitions = {dict(pairs)["event"]: number for (name, pairs), number in counted.items() if name == accepted[0]}
-    assert {event: number for event, number in transitions.items() if event not in LATER} == dict(driver.transitions)
-    searches = {dict(pairs)["kind"]: n for (name, pairs), n in counted.items() if name == "souk_search_seconds_count"}
-    assert searches == dict(driver.searches)
+    assert counted.of("souk_http_request_seconds_count", "method", "route") == dict(timed)
+    searches = {(kind,): number for kind, number in driver.searches.items()}
+    assert counted.of("souk_search_seconds_count", "kind") == searches
     assert len(api_processes_that_counted(souk_stack.home / "run" / "metrics")) >= 2
 
 
