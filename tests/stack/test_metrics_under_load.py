@@ -108,7 +108,7 @@ class Counted:
         self.stack, self.before = stack, samples(stack)
 
     def of(self, name: str, *labels: str) -> dict[tuple[str, ...], int]:
-        """The increase of each series of a metric, by the values of these labels; what watches the stack is left out."""
+        """The increase of each series, by the values of these labels; what watches the stack is left out."""
         found = {}
         for (metric, pairs), value in samples(self.stack).items():
             increase, named = round(value - self.before.get((metric, pairs), 0)), dict(pairs)
