@@ -11,15 +11,14 @@ ORDER = [
     "  place_order",
     "POST api/v1/orders/<uuid:order_id>/confirm",
     "  confirm_order",
-    "    request_payment",
-    "      event payment.requested",
-    "        payments payment.requested",
-    "          ask provider",
-    "          capture_payments",
-    "          event payment.captured",
-    "            orders payment.captured",
-    "              accept_orders",
-    "              send webhook",
+    "    event payment.requested",
+    "      payments payment.requested",
+    "        ask provider",
+    "        capture_payments",
+    "        event payment.captured",
+    "          orders payment.captured",
+    "            accept_orders",
+    "            send webhook",
 ]
 
 
