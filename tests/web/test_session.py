@@ -125,6 +125,19 @@ def test_a_page_that_needs_an_account_leads_there_after_signing_in(open_window: 
     expect(tab.get_by_role("heading", name="Your orders")).to_be_visible()
 
 
+def test_signing_in_by_the_header_leads_back_to_where_one_was(open_window: Any, seller: Person, buyer: Person) -> None:
+    product = seller.sells("Door knocker")
+    tab = open_window(base_url=buyer.base_url).page(f"/p/{product}?from=a-friend")
+    tab.get_by_role("link", name="Sign in").click()
+    expect(tab.get_by_text("That page needs an account.")).to_have_count(0)
+    tab.get_by_role("link", name="Create an account").click()
+    tab.get_by_label("User name").fill(f"back-{product[-8:]}")
+    tab.get_by_label("Password").fill(PASSWORD)
+    tab.get_by_label("Password").press("Enter")
+    expect(tab.get_by_role("heading", name="Door knocker")).to_be_visible()
+    assert tab.url == f"{buyer.base_url}/p/{product}?from=a-friend"
+
+
 def test_only_an_address_of_the_shop_is_where_signing_in_leads(open_window: Any, buyer: Person) -> None:
     tab = open_window(base_url=buyer.base_url).page("/signin?next=//evil.example/")
     tab.get_by_label("User name").fill(buyer.username)

@@ -48,7 +48,7 @@ async function open({ y = 0, first = false } = {}) {
   const url = new URL(location.href)
   search.set(url.searchParams.get("q") ?? "")
   const [, load, needsUser] = PLACES.find(([address]) => address.test(url.pathname)) ?? []
-  if (needsUser && !signedIn()) return go(`/signin?${new URLSearchParams({ next: url.pathname })}`, { replace: true })
+  if (needsUser && !signedIn()) return go(`/signin?${new URLSearchParams({ next: url.pathname, needed: "" })}`, { replace: true })
   main.setAttribute("aria-busy", "true")
   // What was there stays for a moment: a fast answer must not flash.
   const bones = setTimeout(() => show(main, url.pathname === "/" ? loadingGrid() : loading()), first ? 0 : 250)
@@ -101,6 +101,9 @@ document.addEventListener("click", event => {
   if (!PLACES.some(([address]) => address.test(url.pathname)) || url.hash) return
   event.preventDefault()
   closeMenu()
+  // Whoever signs in by the header comes back to where they were.
+  const [from, to] = [location.pathname, url.pathname].map(one => one === "/signin" || one === "/register")
+  if (to && !from && !url.search) url.search = new URLSearchParams({ next: location.pathname + location.search })
   go(url.pathname + url.search)
 })
 addEventListener("popstate", event => open({ y: event.state?.y ?? 0 }))

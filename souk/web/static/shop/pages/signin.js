@@ -8,6 +8,6 @@ export const nextOf = query => (/^\/(?![/\\])/.test(query.get("next") ?? "") ? q
 export async function page({ query, go }) {
   const { node } = signInForm(() => go(nextOf(query), { replace: true }))
   const next = query.get("next")
-  return h("div", { class: "narrow" }, heading("Sign in"), next && next !== "/" && h("p", { class: "lead" }, "That page needs an account."), node,
+  return h("div", { class: "narrow" }, heading("Sign in"), query.has("needed") && h("p", { class: "lead" }, "That page needs an account."), node,
     h("p", { class: "foot-line" }, "New here? ", link(`/register${next ? `?${new URLSearchParams({ next })}` : ""}`, {}, "Create an account"), "."))
 }
