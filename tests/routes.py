@@ -14,7 +14,7 @@ PREFIX = "api/v1/"
 
 def routes() -> list[str]:
     """The patterns, such as `/orders/<uuid:order_id>`."""
-    return sorted({f"/{route.removeprefix(PREFIX)}" for route in _patterns(get_resolver()) if route.startswith(PREFIX)})
+    return sorted({f"/{route.removeprefix(PREFIX)}" for route in patterns(get_resolver()) if route.startswith(PREFIX)})
 
 
 def address(route: str, **known: Any) -> str:
@@ -26,9 +26,10 @@ def address(route: str, **known: Any) -> str:
     return re.sub(r"<((?P<kind>\w+):)?(?P<name>\w+)>", filled, route)
 
 
-def _patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
+def patterns(resolver: URLResolver, before: str = "") -> Iterator[str]:
+    """Every pattern below this resolver, from the root."""
     for one in resolver.url_patterns:
         if isinstance(one, URLPattern):
             yield before + str(one.pattern)
         else:
-            yield from _patterns(one, before + str(one.pattern))
+            yield from patterns(one, before + str(one.pattern))

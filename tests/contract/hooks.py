@@ -1,19 +1,24 @@
 """What schemathesis is told of the world behind the contract: which ids there are, which values go together.
 
-Loaded in schemathesis's own process (SCHEMATHESIS_HOOKS). The seeded world comes as JSON in SEEDED.
+Loaded in schemathesis's own process (SCHEMATHESIS_HOOKS). The seeded world comes as JSON in SEEDED; how many requests
+were sent, by phase and by the first digit of the answer's status, is written to the file COUNTED.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import re
+from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import schemathesis
 from hypothesis import strategies as st
 
 SEEDED: dict[str, Any] = json.loads(os.environ.get("SEEDED", "{}"))
+SENT: Counter[str] = Counter()
 UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
 
 schemathesis.openapi.format("password", st.sampled_from(["walnut-and-oak", "correct horse battery", "Tr0ub4dor&3 x"]))
@@ -56,6 +61,19 @@ def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
         case.path_parameters = {"name": "of-nothing"}  # else what other requests name would be gone
     if isinstance(case.body, dict | list):
         case.body = whole(case.body)
+
+
+@schemathesis.hook
+def after_call(context: Any, case: Any, response: Any) -> None:
+    """Count what was sent."""
+    SENT[f"{case.meta.phase.name.value} {response.status_code // 100}xx"] += 1
+
+
+@atexit.register
+def tell_what_was_sent() -> None:
+    """Write the counts where the test reads them."""
+    if where := os.environ.get("COUNTED"):
+        Path(where).write_text(json.dumps(SENT), encoding="utf-8")
 
 
 def whole(value: Any) -> Any:

@@ -6,9 +6,24 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.counts import Counts
 from tests.stack.private import SoukStack
 
-__all__ = ["SoukStack", "own_stack", "souk_stack"]
+__all__ = ["SoukStack", "contract_counts", "own_stack", "souk_stack"]
+COUNTS = pytest.StashKey[Counts]()
+
+
+@pytest.fixture(scope="session")
+def contract_counts(pytestconfig: pytest.Config) -> Counts:
+    """How many requests were made from the contract; told at the end of the run."""
+    return pytestconfig.stash.setdefault(COUNTS, Counts())
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """The table of requests, where any were counted."""
+    if (counts := config.stash.get(COUNTS, None)) is not None and counts.sent:
+        terminalreporter.section("requests made from the contract and from the corpus")
+        terminalreporter.write_line("\n".join(counts.lines()))
 
 
 @pytest.fixture(scope="session")

@@ -20,10 +20,12 @@ import pytest
 from souk.settings import CHECKOUT
 from tests.books import RULES
 from tests.callers import PASSWORD
+from tests.contract.counts import Counts
 from tests.stack.conftest import SoukStack
 
 CALLERS = ("anonymous", "seller", "staff")
 CASES = int(os.environ.get("CONTRACT_CASES", "0"))  # per operation and phase; 0: as many as the seconds allow
+PHASES = os.environ.get("CONTRACT_PHASES", "examples,coverage,fuzzing,stateful")
 SECONDS = 50
 CONFIGURATION = CHECKOUT / "tests" / "contract" / "schemathesis.toml"
 
@@ -60,29 +62,30 @@ def world(souk_stack: SoukStack) -> dict[str, Any]:
 
 @pytest.mark.parametrize("caller", CALLERS)
 def test_no_request_of_the_contract_surprises_anybody(
-    souk_stack: SoukStack, world: dict[str, Any], caller: str, tmp_path: Path
+    souk_stack: SoukStack, world: dict[str, Any], caller: str, tmp_path: Path, contract_counts: Counts
 ) -> None:
     # The short run always begins with the same seed, so that it tells of the change that it looks at; the long one
     # roams.
     short = ["--max-examples", "20", "--max-time", str(SECONDS), "--seed", "1"]
     budget = ["--max-examples", str(CASES)] if CASES else short
     token = world["tokens"].get(caller)
-    report = tmp_path / "report.json"
+    report, counted = tmp_path / "report.json", tmp_path / "counted.json"
     done = subprocess.run(
         [
             str(Path(sys.executable).with_name("schemathesis")), "--config-file", str(CONFIGURATION), "run",
             str(CHECKOUT / "docs" / "openapi.json"), "--url", souk_stack.base_url, *budget,
             *(["--header", f"Authorization: Bearer {token}"] if token else []),
-            "--phases", "examples,coverage,fuzzing,stateful", "--checks", "all", "--mode", "all",
+            "--phases", PHASES, "--checks", "all", "--mode", "all",
             "--continue-on-failure", "--no-color", "--warnings", "off", "--request-timeout", "60", "--workers", "2",
             "--generation-database", "none", "--report", "json", "--report-json-path", str(report),
         ],
         env={
             **os.environ, "PYTHONPATH": str(CHECKOUT), "SCHEMATHESIS_HOOKS": "tests.contract.hooks",
-            "SEEDED": json.dumps(world["seeded"]),
+            "SEEDED": json.dumps(world["seeded"]), "COUNTED": str(counted),
         },
         cwd=tmp_path, capture_output=True, text=True, check=False,
     )  # fmt: skip
+    contract_counts.add(caller, json.loads(counted.read_text()))
     assert done.returncode == 0, done.stdout[-20_000:] + done.stderr[-2000:]
     told = json.loads(report.read_text())
     assert told["operations"]["tested"] == told["operations"]["total"]
