@@ -51,7 +51,7 @@ test-web: setup  ## the shop front in a real browser (Chromium; installs it with
 # ONLY names a part of it, as pytest's -k does: a caller, or a tag of the contract.
 CASES ?= 200
 test-contract: setup  ## the corpus of evil inputs, and requests made from the contract (CASES=200, ONLY=seller)
-	@CONTRACT_CASES=$(CASES) CORPUS_SHARE=1 $(BIN)/pytest tests/stack/test_corpus.py tests/stack/test_fuzzing.py -k "$(ONLY)"
+	@CONTRACT_CASES=$(CASES) CORPUS_SHARE=1 $(BIN)/pytest tests/api/test_corpus.py tests/stack/test_corpus.py tests/stack/test_fuzzing.py -k "$(ONLY)"
 
 baseline: setup  ## at a release: keep its contract, with which later ones are compared
 	@cp docs/openapi.json tests/baseline/openapi-$$($(BIN)/python -c 'import tomllib; print(tomllib.load(open("pyproject.toml", "rb"))["project"]["version"])').json

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -68,17 +68,19 @@ class Rows:
 
 
 class Scene:
-    """A seller, a buyer, somebody of the staff, and what is theirs, at a running server."""
+    """A seller, a buyer, somebody of the staff, and what is theirs. `client` gives a new client of the application."""
 
-    def __init__(self, base_url: str) -> None:
-        self.client = httpx.Client(base_url=base_url, timeout=60)
+    def __init__(self, client: Callable[[], httpx.Client], database: str) -> None:
+        self._another, self.client = client, client()
         self.tokens: dict[str, str] = {}
         self.ids: dict[str, str] = {}
         self.session = ""
         self._number = 0
-        for name in ("seller", "buyer"):
+        for name in ("seller", "buyer", "staff"):
             made = self._made("POST", "/users", None, {"username": f"evil-{name}", "password": PASSWORD})
             self.ids[name] = made["id"]
+        with psycopg.connect(database) as connection:
+            connection.execute("UPDATE accounts_user SET is_staff = true WHERE username = 'evil-staff'")
         for name in ("seller", "buyer", "staff"):
             form = {"grant_type": "password", "client_id": "souk-web", "username": f"evil-{name}", "password": PASSWORD}
             self.tokens[name] = self.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]
@@ -153,7 +155,7 @@ class Scene:
 
     def _signed_in_to_the_pages(self) -> str:
         """The cookies of somebody of the staff at /admin/."""
-        with httpx.Client(base_url=self.client.base_url, timeout=60) as browser:
+        with self._another() as browser:
             shown = browser.get("/admin/login/").text
             token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', shown)
             assert token is not None
