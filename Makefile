@@ -7,7 +7,7 @@ BIN := .venv/bin
 # `make setup PYTHON=python3.12` uses, from then on, another interpreter than the `python3` on the path.
 export PYTHON
 
-.PHONY: help setup run guide wheel test test-unit test-api test-stack test-races test-faults test-web test-contract baseline check lint types imports migrations pages format
+.PHONY: help setup run guide wheel test test-unit test-api test-stack test-races test-faults test-servers test-web test-contract baseline check lint types imports migrations pages format
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' Makefile
@@ -29,7 +29,7 @@ test: setup  ## all tests; starts what they need
 	@$(BIN)/pytest
 
 test-unit: setup  ## tests that need no service, in seconds
-	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races --ignore tests/web \
+	@$(BIN)/pytest tests --ignore tests/api --ignore tests/stack --ignore tests/races --ignore tests/web --ignore tests/servers \
 		--ignore tests/faults/test_faults.py --ignore tests/faults/test_checker_database.py
 
 test-api: setup  ## tests through HTTP on a real PostgreSQL
@@ -59,6 +59,9 @@ baseline: setup  ## at a release: keep its contract, with which later ones are c
 # 3 is the seeds 1 to 3, 4-6 these three; FAULTS names some of docs/reliability.md, by name or number.
 test-faults: setup  ## parts die under load; adds to docs/reliability.md (SEEDS=1, FAULTS=3,slot_lost)
 	@FAULT_TABLE=1 FAULT_SEEDS=$(if $(filter file,$(origin SEEDS)),1,$(SEEDS)) FAULTS=$(FAULTS) $(BIN)/pytest tests/faults/test_faults.py
+
+test-servers: setup  ## a replica, OpenSearch, Elasticsearch and Debezium Server, real (needs Java 21+ and Maven)
+	@$(BIN)/pytest tests/servers
 
 check: setup  ## lint, format, types, import directions, migrations, generated pages
 	@$(MAKE) --keep-going lint types imports migrations pages deployment

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 import typer
 
 # Each of these modules has a Typer named `app`, whose commands become commands of `souk`.
-MODULES = ("running", "status", "diagnosis", "processes", "data", "users", "stock", "events", "backups")
+MODULES = ("running", "status", "diagnosis", "processes", "data", "users", "stock", "events", "backups", "search")
 # Processes whose settings (time limits, names of connections) differ from those of a command at a terminal.
 PROCESSES = ("api", "live", "worker", "clock")
 

@@ -35,8 +35,18 @@ LIVE_PORT = env.int("SOUK_LIVE_PORT", 8001, validate=validate.Range(min=0, max=6
 # Where browsers reach the live process; empty: the same host at LIVE_PORT.
 LIVE_URL = env.str("SOUK_LIVE_URL", "").rstrip("/")
 DATABASE_URL = env.str("SOUK_DATABASE_URL", "")
+# A streaming replica that answers strangers, and how far it may be behind.
+DATABASE_REPLICA_URL = env.str("SOUK_DATABASE_REPLICA_URL", "")
+REPLICA_LAG = timedelta(seconds=env.float("SOUK_REPLICA_LAG_SECONDS", 5, validate=validate.Range(min=0.1)))
 REDIS_URL = env.str("SOUK_REDIS_URL", "")
 CACHE_URL = env.str("SOUK_CACHE_URL", "")
+# OpenSearch or Elasticsearch: https://user:password@host:9200. Without it PostgreSQL searches.
+SEARCH_URL = env.str("SOUK_SEARCH_URL", "")
+SEARCH_CA_FILE = env.str("SOUK_SEARCH_CA_FILE", "")
+SEARCH_LAG = timedelta(seconds=env.float("SOUK_SEARCH_LAG_SECONDS", 10, validate=validate.Range(min=1)))
+SEARCH_SHARDS = env.int("SOUK_SEARCH_SHARDS", 1, validate=validate.Range(min=1))
+SEARCH_REPLICAS = env.int("SOUK_SEARCH_REPLICAS", 0, validate=validate.Range(min=0))
+SEARCH_REFRESH = env.str("SOUK_SEARCH_REFRESH", "500ms")
 DATA = Path(env.str("SOUK_DATA", str(CHECKOUT.parent / "shared" / "data")))
 
 ORDER_HOLD = timedelta(seconds=env.int("SOUK_ORDER_HOLD_SECONDS", 300, validate=validate.Range(min=1, max=300)))
@@ -207,6 +217,10 @@ def database(url: str) -> dict[str, Any]:
 
 
 DATABASES = {"default": database(DATABASE_URL)}
+if DATABASE_REPLICA_URL:
+    DATABASES["replica"] = database(DATABASE_REPLICA_URL)
+    DATABASES["replica"]["OPTIONS"].setdefault("connect_timeout", 2)
+    DATABASE_ROUTERS = ["souk.kit.postgresql.reading.Router"]
 
 AUTHENTICATION_BACKENDS = ["souk.accounts.authentication.PasswordBackend"]
 SILENCED_SYSTEM_CHECKS = [

@@ -6,6 +6,7 @@ import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import PackageNotFoundError, version
@@ -18,6 +19,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from souk import settings
+from souk.commands import set_up_django
+from souk.kit.postgresql.replica import fault_of
 from souk.stack.debezium import property_file
 from souk.stack.home import VERSION, Home, port_is_free
 from souk.stack.plan import LEAST_FREE_BYTES
@@ -31,6 +34,10 @@ COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 LEAST_HOLD = timedelta(seconds=60)
 GOOD_FREE_BYTES = 4 * LEAST_FREE_BYTES
 LEAST_POSTGRES = 150000
+SLOTS = """
+SELECT slot_name, active, wal_status FROM pg_replication_slots
+ WHERE database = current_database() AND plugin = 'pgoutput' AND NOT temporary
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +189,51 @@ def check_servers() -> Iterator[Finding]:
                 yield Finding("fail", about, f"does not answer: {error}. See {name}.")
 
 
+def check_slot() -> Iterator[Finding]:
+    """Whether somebody reads the replication slot that Souk made, or another one in its place."""
+    if not settings.DATABASE_URL:
+        return
+    with suppress(psycopg.Error), psycopg.connect(settings.DATABASE_URL, connect_timeout=5) as at:
+        rows = at.execute(SLOTS).fetchall()
+        slots = {str(name): (bool(active), str(status)) for name, active, status in rows}
+        ours = slots.get(settings.SLOT)
+        others = ", ".join(name for name, (active, _) in slots.items() if active and name != settings.SLOT)
+        if ours is None:
+            yield Finding("fail", "slot", f"{settings.SLOT} is not there: run `souk cdc ensure`.")
+        elif ours[1] == "lost":
+            yield Finding("fail", "slot", f"{settings.SLOT} is lost: run `souk cdc ensure`.")
+        elif ours[0]:
+            yield Finding("ok", "slot", f"{settings.SLOT} is being read")
+        elif others:
+            said = f"nobody reads {settings.SLOT}, but somebody reads {others}: set DEBEZIUM_SOURCE_SLOT_NAME alike"
+            yield Finding("fail", "slot", f"{said} for Debezium and Souk.")
+        else:
+            yield Finding("warn", "slot", f"nobody reads {settings.SLOT}: start `souk capture` or Debezium Server.")
+
+
+def check_replica() -> Iterator[Finding]:
+    """Whether the replica that answers strangers is one of this database."""
+    if settings.DATABASE_URL and settings.DATABASE_REPLICA_URL:
+        fault, wrong = fault_of(primary_url=settings.DATABASE_URL, replica_url=settings.DATABASE_REPLICA_URL)
+        verdict = "fail" if wrong else "warn" if fault else "ok"
+        yield Finding(verdict, "replica", f"{fault} The primary answers meanwhile." if fault else "follows the primary")
+
+
+def check_search() -> Iterator[Finding]:
+    """Whether the search server can be asked: its address, certificate, credentials, index and mapping, blocks."""
+    if settings.SEARCH_URL:
+        set_up_django()
+        from souk.search.gateway import blocks, fault, version
+
+        said = fault()
+        if said:
+            yield Finding("fail", "search", f"{said}. See SOUK_SEARCH_URL. PostgreSQL searches meanwhile.")
+            return
+        yield Finding("ok", "search", f"{version()} answers")
+        if blocks():
+            yield Finding("fail", "search", f"its index takes no writes ({blocks()}): free disk space there.")
+
+
 def check_choices() -> Iterator[Finding]:
     hold = settings.ORDER_HOLD
     if hold < LEAST_HOLD:
@@ -213,6 +265,9 @@ CHECKS: tuple[Callable[[], Iterator[Finding]], ...] = (
     check_disk,
     check_ports,
     check_servers,
+    check_slot,
+    check_replica,
+    check_search,
     check_choices,
     check_secrets,
 )

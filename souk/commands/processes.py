@@ -14,6 +14,7 @@ from django.db import OperationalError
 
 from souk import settings
 from souk.commands import set_up_django
+from souk.kit.postgresql.replica import fault_of
 from souk.stack.api import granian_argv
 from souk.stack.debezium import capture_conninfo, environment_for, property_file, read_properties
 from souk.stack.live import FEW_HEAPS, live_argv
@@ -45,6 +46,20 @@ def require_serving() -> None:
         raise typer.Exit(1)
 
 
+def warn_of_servers() -> None:
+    """Say why a replica is not read, or a search server not asked, that is named. Souk serves all the same."""
+    if settings.DATABASE_REPLICA_URL:
+        fault, _ = fault_of(primary_url=settings.DATABASE_URL, replica_url=settings.DATABASE_REPLICA_URL)
+        if fault:
+            typer.echo(f"warning: {fault} The primary answers meanwhile.", err=True)
+    if settings.SEARCH_URL:
+        set_up_django()
+        from souk.search.gateway import fault as fault_of_search
+
+        if said := fault_of_search():
+            typer.echo(f"warning: SOUK_SEARCH_URL: {said}. PostgreSQL searches meanwhile.", err=True)
+
+
 @app.command()
 def api(
     host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
@@ -53,6 +68,7 @@ def api(
 ) -> None:
     """Serve the HTTP API."""
     require_serving()
+    warn_of_servers()
     argv = granian_argv(host=host, port=port, workers=workers)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
 

@@ -10,6 +10,7 @@ from typing import Any, cast
 from uuid import UUID
 
 import msgspec
+from django.conf import settings
 from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -20,9 +21,12 @@ from rest_framework.views import APIView
 from souk.kit.idempotency import under_key
 from souk.kit.parsing import Shape, body_of
 from souk.kit.postgresql.base import read_again_if_lost
-from souk.kit.problem import MethodNotAllowed, VersionMismatch, rendered, sqlstate_of
+from souk.kit.postgresql.reading import read_near
+from souk.kit.problem import MethodNotAllowed, NotFound, VersionMismatch, rendered, sqlstate_of
 
 DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
+# Whether strangers may be answered by a replica.
+REPLICATED = bool(settings.DATABASE_REPLICA_URL)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 # What needs no negotiation where JSON is all there is.
 ANY_JSON = frozenset({"*/*", "application/json"})
@@ -50,7 +54,11 @@ class Door(APIView):
             found = getattr(self, name, None) if name in self.http_method_names else None
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
             response: HttpResponseBase
-            response = read_again_if_lost(handler) if request.method in SAFE else self.write(asked, handler)
+            if request.method in SAFE:
+                near = REPLICATED and not asked.user
+                response = read_near(handler, not_there=NotFound) if near else read_again_if_lost(handler)
+            else:
+                response = self.write(asked, handler)
         except Exception as error:  # noqa: BLE001  # the one place where every refusal and defect becomes an answer
             response = self.handle_exception(error)
         if plain:

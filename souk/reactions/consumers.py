@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from django.conf import settings
+
 from souk.reactions.orders import ORDERS
 from souk.reactions.payments import PAYMENTS
 from souk.reactions.reaction import Consumer
+from souk.reactions.search import SEARCH
 
-CONSUMERS: tuple[Consumer, ...] = (PAYMENTS, ORDERS)
+# Whom there is no search server to tell hears nothing.
+CONSUMERS: tuple[Consumer, ...] = (PAYMENTS, ORDERS, *((SEARCH,) if settings.SEARCH_URL else ()))

@@ -28,6 +28,7 @@ ON CONFLICT (consumer) DO UPDATE
 MOVE = """
 UPDATE reactions_progress SET upto = greatest(upto, %s), at = clock_timestamp() WHERE consumer = %s
 """
+GONE = "DELETE FROM reactions_progress WHERE consumer <> ALL (%s::smallint[])"
 FOUND = """
 UPDATE reactions_progress SET reconciled = reconciled + %s, reconciled_at = clock_timestamp() WHERE consumer = %s
 """
@@ -35,6 +36,9 @@ UPDATE reactions_progress SET reconciled = reconciled + %s, reconciled_at = cloc
 
 def note_progress(consumers: Sequence[Consumer]) -> None:
     """Write down how far each consumer has heard everything. A duty of the clock."""
+    with connection.cursor() as cursor:
+        # One that is not asked for any more (no search server is named now) would stand still for ever.
+        cursor.execute(GONE, [[consumer.number for consumer in consumers]])
     settled = floor_of(database_now() - UNSETTLED)
     for consumer in consumers:
         _make_row(consumer)

@@ -19,6 +19,7 @@ from souk.reactions.hearing import Subject, catch_up, is_in_log
 from souk.reactions.loop import run_threads, stop_on_signal
 from souk.reactions.parking import park_entry
 from souk.reactions.reaction import Consumer
+from souk.reactions.search import SEARCH, note_what_is_heard, write_documents
 from souk.reactions.stream import Entry, Group, NoGroup, Notice, reader_name, stream_client
 from souk.reactions.together import hear_together, heard_before
 
@@ -56,7 +57,10 @@ def run_worker(consumers: Sequence[Consumer], *, client: redis.Redis, stop: thre
         for number in range(consumer.hands)
     ]
     works: dict[str, Callable[[], float]] = {hand.name: hand.work for hand in hands}
-    run_threads({**works, "numbering": partial(number_after, news)}, stop=stop)
+    works["numbering"] = partial(number_after, news)
+    if SEARCH in consumers:
+        works |= {"search documents": write_documents, "search freshness": note_what_is_heard}
+    run_threads(works, stop=stop)
     for hand in hands:
         hand.leave()
 

@@ -1,4 +1,4 @@
-"""The narrow table that lists and searches read. Triggers keep it; nothing else writes it."""
+"""The narrow table that lists and searches read, kept by triggers alone; and what a search server has still to hear."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.contrib.postgres.search import SearchVectorField
 from django.db import models
+
+from souk.eventlog.models import ClockTimestamp
 
 
 class SearchProduct(models.Model):
@@ -42,3 +44,42 @@ class Word(models.Model):
     class Meta:
         db_table = "search_word"
         indexes = [GinIndex(fields=["word"], opclasses=["gin_trgm_ops"], name="search_word_near")]
+
+
+class Outdated(models.Model):
+    """A product whose document in the search server must be written anew; `since` when it first became so.
+
+    Whoever writes it takes it until `taken_until`, and takes the row away unless `mark` has changed meanwhile: then
+    the product changed again. Only where SOUK_SEARCH_URL names a server does anybody write here.
+    """
+
+    product_id = models.UUIDField(primary_key=True)
+    mark = models.BigIntegerField()
+    since = models.DateTimeField(db_default=ClockTimestamp())
+    taken_until = models.DateTimeField()
+    tries = models.SmallIntegerField(db_default=0)
+    error = models.TextField(db_default="")
+
+    class Meta:
+        db_table = "search_outdated"
+        indexes = [models.Index(fields=["since"], name="search_outdated_oldest")]
+
+
+class Index(models.Model):
+    """An index of the search server that documents are written to: the serving one, and a second while it is filled."""
+
+    name = models.CharField(max_length=64, primary_key=True)
+    made = models.DateTimeField(db_default=ClockTimestamp())
+
+    class Meta:
+        db_table = "search_index"
+
+
+class Freshness(models.Model):
+    """One row: every event before the moment `heard` has marked the products that it is about. Kept by the worker."""
+
+    id = models.SmallIntegerField(primary_key=True)
+    heard = models.DateTimeField()
+
+    class Meta:
+        db_table = "search_freshness"

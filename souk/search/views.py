@@ -17,7 +17,8 @@ from souk.kit.door import Door, answer_list
 from souk.kit.measures import search_seconds, searches_respelled, searches_short
 from souk.kit.parsing import Page, query_of
 from souk.kit.problem import NotFound
-from souk.search.operations.finding import Found, Place, Wish, find_best, find_followed, find_newest
+from souk.search.operations import choosing
+from souk.search.operations.finding import Found, Wish, find_followed, find_newest
 from souk.search.operations.spelling import find_near_spelling
 from souk.search.serializers import ProductQuery
 
@@ -95,10 +96,11 @@ def _measured(wish: Wish, asked: ProductQuery, caller_id: UUID | None) -> _Page:
 
 def _found(wish: Wish, asked: ProductQuery, caller_id: UUID | None) -> _Page:
     if asked.sort == "relevance" and wish.words is not None:
-        after: Place | None = None if asked.cursor is None else decode_cursor(BEST, asked.cursor, Place.read)
-        best, place = find_best(wish=wish, after=after, limit=asked.limit, caller_id=caller_id)
+        after = None if asked.cursor is None else decode_cursor(BEST, asked.cursor, choosing.read_place)
+        best, place = choosing.find_best(wish=wish, after=after, limit=asked.limit, caller_id=caller_id)
         return _Page(best.shown, None if place is None else encode_cursor(BEST, str(place)))
-    return _newest(wish, asked, LIST, caller_id)
+    before: UUID | None = None if asked.cursor is None else decode_cursor(LIST, asked.cursor, UUID)
+    return _paged(choosing.find_newest(wish=wish, before=before, limit=asked.limit, caller_id=caller_id), LIST)
 
 
 def _newest(wish: Wish, asked: Page, list_name: str, caller_id: UUID | None) -> _Page:

@@ -106,7 +106,7 @@ class Plan:
         slot = properties["debezium.source.slot.name"]
         return (
             Stage(services=tuple(servers)),
-            Stage(tasks=(souk_task("migrate", env, cwd), souk_task("cdc ensure", env, cwd))),
+            Stage(tasks=(souk_task("migrate", env, cwd), souk_task("cdc ensure", env, cwd), *self._indexing(env))),
             Stage(
                 services=(
                     capture(home=self.home, env=env, database_url=env["SOUK_DATABASE_URL"], slot=slot),
@@ -117,6 +117,12 @@ class Plan:
                 )
             ),
         )
+
+    def _indexing(self, env: Mapping[str, str]) -> tuple[Task, ...]:
+        """The first index of a search server that is named; a server that is away keeps nobody from starting."""
+        if not env.get("SOUK_SEARCH_URL"):
+            return ()
+        return (souk_task("search reindex --missing", env, self.home.path, patience=3600.0),)
 
     def check(self) -> None:
         """Raise StackError for what would make the start fail later and less clearly: a full disk, a taken port."""

@@ -11,6 +11,8 @@ from django.db import Error, connection
 from msgspec import UNSET, UnsetType
 
 from souk.kit.parsing import Shape
+from souk.kit.postgresql.reading import watch
+from souk.search.operations.choosing import watch as search_watch
 from souk.web.event_path import EventPath, event_path, server_client
 
 # Older than this and an event has been waiting for longer than any healthy worker takes.
@@ -58,6 +60,10 @@ def health(*, with_path: bool = False) -> Health:
         "cache": _checked(lambda: _ping(settings.CACHE_URL)),
         "feed": _checked(_feed),
     }
+    if settings.DATABASE_REPLICA_URL:
+        checks["replica"] = _replica()
+    if settings.SEARCH_URL:
+        checks["search"] = _search()
     path = _path()
     checks |= _checks_of(path) if path else {"event_path": Check(state="failing")}
     degraded = any(check.state == "failing" for check in checks.values())
@@ -109,6 +115,19 @@ class _Unwell(Exception):
 
 def _database() -> None:
     _one("SELECT 1")
+
+
+def _replica() -> Check:
+    """Its age is how far it is behind; while it fails the primary answers strangers too."""
+    verdict = watch().told()
+    age = None if verdict.seconds is None else round(verdict.seconds, 3)
+    return Check(state=_well(not verdict.fault), age_seconds=age)
+
+
+def _search() -> Check:
+    """Its age is how late the search server is; while it fails PostgreSQL searches."""
+    fault = search_watch().told()
+    return Check(state=_well(not fault), age_seconds=round(search_watch().seconds, 3))
 
 
 def _ping(url: str) -> None:

@@ -16,6 +16,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from souk.web.database_gauges import DatabaseGauges
 from souk.web.gauges import ShopGauges
 from souk.web.path_gauges import PathGauges
+from souk.web.search_gauges import SearchGauges
 from souk.web.webhook_gauges import WebhookGauges
 
 
@@ -31,6 +32,6 @@ def _registry() -> CollectorRegistry:
         MultiProcessCollector(registry, settings.METRICS_FOLDER)  # type: ignore[no-untyped-call]  # the client ships it so
     else:
         registry = REGISTRY
-    for gauges in (ShopGauges(), DatabaseGauges(), WebhookGauges(), PathGauges()):
+    for gauges in (ShopGauges(), DatabaseGauges(), WebhookGauges(), PathGauges(), SearchGauges()):
         registry.register(gauges)
     return registry

@@ -15,9 +15,11 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import connections
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+
+from souk.kit.postgresql.reading import reading
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer as Adapting
@@ -67,7 +69,7 @@ def prepared_texts(statement: str, parameters: Mapping[str, Any]) -> list[tuple[
 
 def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tuple[PGresult, Adapting]:
     text, names = _positional(statement)
-    wrapper = connections[DEFAULT_DB_ALIAS]  # once: `connection` would look it up for every attribute
+    wrapper = connections[reading.alias]  # once: `connection` would look it up for every attribute
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
         line = wrapper.connection
