@@ -1,5 +1,7 @@
 """`python -m bench.relevance`: nDCG@10 of `sort=relevance` on the judged queries over the real catalogue.
 
+With SOUK_SEARCH_URL the search server is asked, whose index must be there.
+
 Gain is 2^rating - 1; queries without a relevant product are left out. Condensed: results that nobody judged are taken
 out first; strict: they count as not relevant.
 """
@@ -19,6 +21,7 @@ import msgspec
 from django.conf import settings
 
 from souk.catalog.models import Product
+from souk.search.operations import serving
 from souk.search.operations.finding import Wish, find_best
 
 Judgements = dict[str, dict[str, int]]
@@ -54,7 +57,8 @@ def found_by_souk(external_ids: dict[object, str]) -> Callable[[str], list[str]]
     """What `GET /products?sort=relevance` finds; `external_ids` is by product id."""
 
     def find(query: str) -> list[str]:
-        found, _ = find_best(wish=Wish(words=query), after=None, limit=DEEP)
+        best = serving.find_best if settings.SEARCH_URL else find_best
+        found, _ = best(wish=Wish(words=query), after=None, limit=DEEP, caller_id=None)
         return [external_ids[UUID(msgspec.json.decode(one)["id"])] for one in found.shown]
 
     return find
@@ -70,7 +74,9 @@ def main() -> None:
     print(told)  # noqa: T201  # a measurement talks to a terminal
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
-    (results / "relevance.json").write_text(json.dumps(told) + "\n", encoding="utf-8")
+    (results / f"relevance{'-server' if settings.SEARCH_URL else ''}.json").write_text(
+        json.dumps(told) + "\n", encoding="utf-8"
+    )
 
 
 def _gain(ratings: Sequence[int]) -> float:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from django.conf import settings
 from django.db import connection
+from rich.console import Console
 
+from bench.relevance import found_by_souk, measured, read_judgements
+from souk.catalog.models import Product
+from souk.commands import icecat
+from souk.commands.importing import import_file
+from souk.eventlog.models import Event
 from souk.search import gateway
 from souk.search.gateway import client, refresh
 from souk.search.models import Index
@@ -65,19 +72,31 @@ def engine(
     monkeypatch.setattr(choosing.Watch, "failed", refuse)
     client.cache_clear()
     watch.cache_clear()
-    rebuild_index(lambda text: None)
+    begin_empty()
     wait_for(lambda: watch().told() == "" and watch().is_well(), what="the server is asked")
-    get = Api.get
+    get, told = Api.get, {"events": -1}
 
     def get_when_written(self: Api, path: str, *, headers: dict[str, str] | None = None, **query: Any) -> Answer:
-        if path == "/products":
+        events = Event.objects.count()
+        if path == "/products" and events != told["events"]:
             settle()
+            told["events"] = events
         return get(self, path, headers=headers, **query)
 
     monkeypatch.setattr(Api, "get", get_when_written)
     yield searcher
     watch().stop()
     client.cache_clear()
+
+
+def begin_empty() -> None:
+    """An empty index, known to the empty database. One is made for the whole module."""
+    there = gateway.served_indices()
+    if not there:
+        rebuild_index(lambda text: None)
+        return
+    gateway.ask("POST", f"/{there[0]}/_delete_by_query", b'{"query":{"match_all":{}}}', refresh="true")
+    Index.objects.create(name=there[0])
 
 
 def refuse(self: choosing.Watch, why: str) -> None:
@@ -111,3 +130,15 @@ def test_a_list_that_one_engine_began_is_ended_by_the_other(seller: SignedIn, an
     found = [one["title"] for one in [*first["results"], *rest["results"]]]
     assert found == made[::-1]
     assert rest["next"] is None
+
+
+def test_judged_questions_reach_the_agreed_relevance_there(engine: Searcher | None, real_data: Path) -> None:
+    if engine is None:
+        pytest.skip("PostgreSQL's own relevance is measured in tests/api/test_search_relevance.py")
+    source = real_data / "icecat" / "products.jsonl.gz"
+    import_file(source, mapped=icecat.line_of, batch=2000, console=Console(quiet=True), tell=lambda text: None)
+    rebuild_index(lambda text: None)
+    judged = read_judgements(real_data / "icecat" / "judgements_dev.csv.gz")
+    known = dict(Product.objects.values_list("id", "external_id"))
+    condensed, strict = measured(judged, found_by_souk(known))
+    assert (len(judged), condensed >= 0.84, strict >= 0.78) == (59, True, True), (condensed, strict)
