@@ -61,7 +61,7 @@ def status(
     from souk.search.gateway import SearchAway, fault, served_indices, version
     from souk.search.models import Outdated
     from souk.search.operations.comparing import differences
-    from souk.search.operations.indexing import MOST_TRIES, mark_outdated, seconds_behind
+    from souk.search.operations.indexing import MOST_TRIES, repair_documents, seconds_behind
 
     if said := fault():
         raise _refused(f"PostgreSQL searches: {said}.")
@@ -83,7 +83,7 @@ def status(
     typer.echo(f"{len(found)} products differ.")
     if not repair:
         raise typer.Exit(1)
-    mark_outdated(found)
+    repair_documents(found)
     typer.echo("They are marked: the worker writes them anew.")
 
 

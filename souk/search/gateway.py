@@ -26,7 +26,7 @@ BULK_SECONDS = 30.0
 MOST_BULK_BYTES = 5 * 2**20
 # Products are compared in so many parts, by the last two digits of their ids.
 PARTS = 256
-CONFLICT, TOO_MANY = 409, 429
+CONFLICT = 409
 # PostgreSQL's own English ones.
 STOP_WORDS = frozenset(
     """i me my myself we our ours ourselves you your yours yourself yourselves he him his himself she her hers herself

@@ -75,6 +75,16 @@ class Index(models.Model):
         db_table = "search_index"
 
 
+class Repair(models.Model):
+    """How often a product's document was repaired: each time its versions begin above all that were written before."""
+
+    product_id = models.UUIDField(primary_key=True)
+    times = models.IntegerField()
+
+    class Meta:
+        db_table = "search_repair"
+
+
 class Freshness(models.Model):
     """One row: every event before the moment `heard` has marked the products that it is about. Kept by the worker."""
 

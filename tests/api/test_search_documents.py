@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from souk.accounts.models import User
 from souk.accounts.operations.leaving import lock_user
@@ -77,7 +77,8 @@ def test_every_change_that_shows_raises_the_version_and_marks_the_product(
 
 def test_a_renamed_tag_and_a_locked_seller_mark_their_products(bowl: dict[str, Any], seller: SignedIn) -> None:
     staff = User.objects.get(pk=seller.id)
-    change_tag(tag=lock_tag(name="wood"), name="timber", staff=staff)
+    with transaction.atomic():
+        change_tag(tag=lock_tag(name="wood"), name="timber", staff=staff)
     assert Tag.objects.filter(name="timber").exists()
     assert hear_everything() == {UUID(bowl["id"])}
     lock_user(username="seller")

@@ -160,7 +160,7 @@ class Watch:
             replayed = self._ask("replica", lambda line: replayed_by(line, cluster=cluster))
         except WrongReplica as wrong:
             return Verdict(str(wrong))
-        except psycopg.Error as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, the primary is read and we look again
             return Verdict(f"It, or the primary, does not answer: {str(error).strip()}")
         seconds = self._places.seconds_behind(replayed, time.monotonic())
         if seconds is None or seconds > self._limit:

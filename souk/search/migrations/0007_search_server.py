@@ -6,14 +6,16 @@ import souk.eventlog.models
 
 MARKS = "CREATE SEQUENCE search_mark"
 # What the document of a product must be. The version is the number of its last event: whatever a document shows changes
-# with one, in the same transaction.
+# with one, in the same transaction; a repair raises it by far more.
 CONTENTS = """
 CREATE FUNCTION search_contents(p_ids uuid[]) RETURNS TABLE (
     product_id uuid, version bigint, visible boolean, published_id uuid, title text, description text, tags text[],
     price bigint, currency text, available boolean, seller uuid, created timestamptz, checksum bigint
 ) LANGUAGE sql STABLE AS $$
     SELECT c.*, ('x' || left(md5(row(c.*)::text), 8))::bit(32)::bigint
-      FROM (SELECT p.id, s.last_sequence,
+      FROM (SELECT p.id,
+                   s.last_sequence
+                   + coalesce((SELECT r.times FROM search_repair r WHERE r.product_id = p.id), 0) * 4294967296,
                    p.state = 'ACTIVE' AND p.deleted IS NULL AND u.is_active AND u.deleted IS NULL,
                    p.published_id, p.title::text, p.description::text,
                    ARRAY(SELECT t.name::text FROM catalog_producttag w JOIN catalog_tag t ON t.id = w.tag_id
@@ -56,6 +58,14 @@ class Migration(migrations.Migration):
                 ("made", models.DateTimeField(db_default=souk.eventlog.models.ClockTimestamp())),
             ],
             options={"db_table": "search_index"},
+        ),
+        migrations.CreateModel(
+            name="Repair",
+            fields=[
+                ("product_id", models.UUIDField(primary_key=True, serialize=False)),
+                ("times", models.IntegerField()),
+            ],
+            options={"db_table": "search_repair"},
         ),
         migrations.CreateModel(
             name="Freshness",

@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 from django.conf import settings
-from django.db import Error, connection
+from django.db import connection
 
 from souk.search import gateway
 from souk.search.gateway import SearchAway
@@ -50,9 +50,10 @@ class Watch:
         """Why PostgreSQL answers; empty while the server does. Waits for the first look."""
         self._begin()
         self._looked.wait(4 * LOOK_SECONDS)
-        if not self.fault and time.monotonic() < self._open_until:
-            return "it failed several times in a row"
-        return self.fault
+        now = time.monotonic()
+        if self.fault or now < self._well_until:
+            return self.fault or ("it failed several times in a row" if now < self._open_until else "")
+        return "to look at it takes too long"
 
     def succeeded(self) -> None:
         """A request was answered."""
@@ -85,11 +86,12 @@ class Watch:
             self._stopped.wait(LOOK_SECONDS)
 
     def _look(self) -> tuple[str, float]:
-        fault, seconds = gateway.fault(), self.seconds
+        seconds = self.seconds
         try:
+            fault = gateway.fault()
             seconds = seconds_behind()
-        except Error as error:
-            fault = fault or f"how late it is cannot be read: {str(error).strip()}"
+        except Exception as error:  # noqa: BLE001  # whatever it is, the shop goes on and looks again
+            fault = f"it cannot be looked at: {str(error).strip()}"
         finally:
             connection.close()
         limit = settings.SEARCH_LAG.total_seconds()

@@ -15,7 +15,7 @@ import structlog
 from django.db import connection
 
 from souk.catalog.machine import ACTIVE
-from souk.search.gateway import TOO_MANY, SearchAway, Written, index_documents
+from souk.search.gateway import SearchAway, Written, index_documents
 from souk.search.models import Index, Outdated
 from souk.search.operations.asking import milliseconds_of
 
@@ -23,13 +23,15 @@ log = structlog.get_logger()
 AT_ONCE = 500
 # Tries after which a document that the server refuses for itself no longer counts as being late.
 MOST_TRIES = 5
+# More than so many that are refused for themselves are no accident of theirs.
+FEW = 100
 REFUSED = 400
 # The product's id and version come first; the rest is its document.
 Content = tuple[UUID, int, Mapping[str, Any]]
 MARK = """
 INSERT INTO search_outdated (product_id, mark, taken_until)
-SELECT id, nextval('search_mark'), '-infinity' FROM unnest(%s::uuid[]) AS id GROUP BY id ORDER BY id
-    ON CONFLICT (product_id) DO UPDATE SET mark = excluded.mark, taken_until = '-infinity', tries = 0
+SELECT id, nextval('search_mark'), 'epoch' FROM unnest(%s::uuid[]) AS id GROUP BY id ORDER BY id
+    ON CONFLICT (product_id) DO UPDATE SET mark = excluded.mark, taken_until = 'epoch', tries = 0
 """
 AFFECTED = """
 SELECT id FROM catalog_product WHERE seller_id = ANY (%s) AND published_id IS NOT NULL AND deleted IS NULL
@@ -61,7 +63,12 @@ SELECT product_id, version, visible, published_id, title, description, tags, pri
 BEHIND = """
 SELECT greatest(coalesce(extract(epoch FROM clock_timestamp() - min(since)), 0),
                 (SELECT extract(epoch FROM clock_timestamp() - heard) FROM search_freshness))
-  FROM search_outdated WHERE tries < %s
+  FROM search_outdated
+ WHERE tries < %(most)s OR (SELECT count(*) FROM search_outdated WHERE tries >= %(most)s) > %(few)s
+"""
+REPAIR = """
+INSERT INTO search_repair AS r (product_id, times) SELECT id, 1 FROM unnest(%s::uuid[]) AS id
+    ON CONFLICT (product_id) DO UPDATE SET times = r.times + 1
 """
 
 
@@ -79,6 +86,13 @@ def mark_products_of(*, sellers: Sequence[UUID] = (), tags: Sequence[UUID] = ())
         cursor.execute(AFFECTED, [list(sellers), list(tags)])
         ids = [product_id for (product_id,) in cursor.fetchall()]
     mark_outdated(ids)
+
+
+def repair_documents(product_ids: Sequence[UUID]) -> None:
+    """Have these documents written whatever version is there: it was not Souk that wrote it, or not this database."""
+    with connection.cursor() as cursor:
+        cursor.execute(REPAIR, [list(product_ids)])
+    mark_outdated(product_ids)
 
 
 def write_outdated() -> int:
@@ -117,7 +131,7 @@ def contents_of(product_ids: Sequence[UUID]) -> list[Content]:
 def seconds_behind() -> float:
     """How late the documents are: the age of what is marked, and of what nobody has heard yet."""
     with connection.cursor() as cursor:
-        cursor.execute(BEHIND, [MOST_TRIES])
+        cursor.execute(BEHIND, {"most": MOST_TRIES, "few": FEW})
         (seconds,) = cursor.fetchone()
     return max(float(seconds), 0.0)
 
@@ -149,10 +163,10 @@ def _told(problem: Written | None) -> tuple[str, int]:
     """What to note of a failure, and whether it counts: only what is wrong with the document itself does."""
     if problem is None:
         return "the server said nothing of it", 0
-    if problem.status not in (REFUSED, TOO_MANY):
+    if problem.status != REFUSED:  # too many requests, a block, a shard that is away
         return f"{problem.status} {problem.error}", 0
     log.warning("search.document_refused", product_id=str(problem.product_id), error=problem.error)
-    return problem.error, int(problem.status == REFUSED)
+    return problem.error, 1
 
 
 def _settle(done: Mapping[UUID, int], failed: Mapping[UUID, tuple[int, str, int]]) -> None:
