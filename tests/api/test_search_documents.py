@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from souk.reactions.hearing import Subject, catch_up
 from souk.reactions.search import SEARCH, note_what_is_heard
 from souk.search.models import Freshness, Outdated
 from souk.search.operations.indexing import contents_of, mark_outdated, write_outdated
-from tests.callers import SignedIn
+from tests.callers import Answer, SignedIn
 
 
 def hear_everything() -> set[UUID]:
@@ -56,7 +57,7 @@ def test_every_change_that_shows_raises_the_version_and_marks_the_product(
 ) -> None:
     address, last = f"/products/{bowl['id']}", 1
     everything = {"lines": [{"product_id": bowl["id"], "quantity": 2}]}
-    changes = [
+    changes: list[Callable[[], Answer]] = [
         lambda: seller.patch(address, {"title": "Oak bowl"}),
         lambda: seller.put(f"{address}/tags/kitchen"),
         lambda: seller.delete(f"{address}/tags/wood"),

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import sys
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -32,7 +33,12 @@ class Inside:
             text = value.strip(b" \t").decode("latin-1")
             environ[key] = f"{environ[key]},{text}" if key in environ else text
         told: list[Any] = []
-        answer = application(environ, lambda status, headers, *_: told.extend((status, headers)))
+
+        def begin(status: str, fields: list[tuple[str, str]], failed: Any = None, /) -> Callable[[bytes], object]:
+            told.extend((status, fields))
+            return told.append
+
+        answer = application(environ, begin)
         try:
             content = b"".join(answer)
         finally:

@@ -116,7 +116,10 @@ def test_the_api_of_the_last_release_does_the_main_job_on_the_new_schema(ground:
                 seller, buyer = sign_up(client, "old-seller"), sign_up(client, "old-buyer")
                 product = offer(client, seller, stock=2)
                 address = buy(client, buyer, product)
-                state = lambda: client.get(address, headers=buyer).json()["state"]  # noqa: E731  # read again and again
+
+                def state(address: str = address) -> str:
+                    return str(client.get(address, headers=buyer).json()["state"])
+
                 wait_for(lambda: state() == "ACCEPTED", what="the order is accepted")
                 shown = client.get("/api/v1/products", params={"q": "walnut"}).json()["results"]
                 assert [one["available"] for one in shown if one["id"] == product] == [1]
