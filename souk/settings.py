@@ -174,6 +174,8 @@ UNFOLD = {
     "SITE_TITLE": "Souk",
     "SITE_HEADER": "Souk",
     "SITE_SYMBOL": "storefront",
+    # Without one the browser asks for /favicon.ico, and complains.
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/shop/icon.svg"}],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "souk.web.dashboard.dashboard",
