@@ -19,7 +19,7 @@ from souk.settings import CHECKOUT
 from tests.web.people import Person
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, Playwright, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request
 
 # Whoever imports this is skipped where Playwright is not installed.
 expect: Any = pytest.importorskip(
@@ -92,6 +92,7 @@ class Window:
         context.on("console", window._hear)
         context.on("weberror", lambda error: window.troubles.append(f"uncaught: {error.error}"))
         context.on("request", window._note)
+        context.on("dialog", window._refuse)
         return window
 
     def page(self, path: str = "/") -> Page:
@@ -118,6 +119,10 @@ class Window:
         if self.offline and "ERR_" in message.text:
             return
         self.troubles.append(f"{message.type}: {message.text}")
+
+    def _refuse(self, dialog: Dialog) -> None:
+        self.troubles.append(f"a dialog opened: {dialog.message}")
+        dialog.dismiss()
 
     def _note(self, request: Request) -> None:
         host = urlsplit(request.url).hostname
