@@ -8,6 +8,7 @@ const dark = {
   },
   schema: { nestedBackground: "#26231f", linesColor: "#4a453d", typeNameColor: "#a79f91", typeTitleColor: "#a79f91" },
   typography: { code: { color: "#e0a465", backgroundColor: "#292622" } },
+  rightPanel: { backgroundColor: "#23201c" },
   sidebar: { backgroundColor: "#23201c", textColor: "#ece7de" },
 };
 const theme = matchMedia("(prefers-color-scheme: dark)").matches ? dark : {};
