@@ -41,7 +41,7 @@ RAW = [
 # The same, and certain to be malformed, whatever is asked for (400 malformed_request).
 RAW_MALFORMED = [
     b"NaN", b"Infinity", b"-Infinity", b"01", b"+1", b".5", b"1.", b"0x10", b"1_0", b"'a'", b"undefined", b"True",
-    b"None", b"", b"// x\n1", b"/* x */ 1", b"[1,]", b'{"a":1,}', b'{a:1}', b'"\n"', b'"\t"', b'"\\x41"', b'"\\u12"',
+    b"None", b"// x\n1", b"/* x */ 1", b"[1,]", b'{"a":1,}', b'{a:1}', b'"\n"', b'"\t"', b'"\\x41"', b'"\\u12"',
     b'"\\ud800', b'"\xff"', b'"\xc0\xaf"', b'"\xed\xa0\x80"', b'"\xf4\x90\x80\x80"', b"9" * 5000,
     b'{"a":1,"a":1}', b'{"a":1,"\\u0061":2}', b'{"a":{"b":1,"b":2}}', b"[" * 33 + b"]" * 33,
     b'{"a":' * 33 + b"1" + b"}" * 33,

@@ -98,6 +98,8 @@ def refusals_of(place: Place) -> list[type[Refused]]:
         found += [MalformedRequest, NotAuthenticated, NotAcceptable, RateLimited, DependencyUnavailable]
     if told.body is not None:
         found += [ValidationFailed, BodyTooLarge, UnsupportedMediaType]
+    elif place.is_door and place.method != "GET":
+        found.append(BodyTooLarge)  # a body that nobody asked for is read all the same
     if PARAMETER.search(place.path):
         found.append(NotFound)
     if told.caller == "staff":
