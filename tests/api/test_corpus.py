@@ -40,11 +40,16 @@ def scene(database: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     made.client.close()
 
 
+@pytest.fixture
+def rows(scene: Scene, database: str) -> Iterator[Rows]:
+    looked_at = Rows(database)
+    yield looked_at
+    looked_at.close()
+
+
 @pytest.mark.parametrize("group", GROUPS)
-def test_no_evil_input_surprises_the_application(scene: Scene, database: str, group: str) -> None:
-    rows = Rows(database)
+def test_no_evil_input_surprises_the_application(scene: Scene, rows: Rows, group: str) -> None:
     cases = [case for door in doors(scene, group) for case in cases_of(door) if case.place != "wire"]
     counted, wrong = walked(sampled(cases, SHARE, SEED), scene=scene, rows=rows, door=Inside(), away=AWAY)
-    rows.close()
     assert not wrong, f"{len(wrong)} of {counted.total()}:\n" + "\n".join(wrong[:300])
     assert counted.total() > 10
