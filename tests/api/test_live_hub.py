@@ -4,12 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from souk.live import hub
 from souk.live.hub import Hub
+from souk.live.rows import THREADS
+
+ASKERS = 4
+
+
+@pytest.fixture(autouse=True)
+def nobody_asks_any_more() -> Iterator[None]:
+    """What was asked when a hub closed is answered before its database goes."""
+    yield
+    together = threading.Barrier(ASKERS)
+    assert len(set(THREADS.map(lambda _: together.wait(20), range(ASKERS)))) == ASKERS
 
 
 def test_a_hub_that_can_wake_nobody_any_more_ends_its_process(

@@ -18,6 +18,7 @@ from tests.faults.wires import AckKiller, running
 from tests.stack.private import wait_for
 
 POOL_SECONDS = 5.0
+API_WORKERS, CALM_SECONDS = 2, 4.0
 # Who hears of payments, as souk/reactions names and numbers them.
 GROUPS = {"payments": 1, "orders": 2}
 
@@ -37,6 +38,22 @@ def kill_api_workers(scene: Scene, _: object) -> None:
     if scene.chance.random() < 0.5:
         scene.ground.kill("live")
         scene.struck["live processes killed"] += 1
+    _wait_until_calm(scene.ground)
+
+
+def _wait_until_calm(ground: Ground) -> None:
+    """A server whose processes die young gives up, up to 8 s later: until then it is not over although it answers."""
+    known: list[int] = []
+    since = time.monotonic()
+
+    def is_calm() -> bool:
+        nonlocal known, since
+        workers = ground.api_workers()
+        if len(workers) < API_WORKERS or workers != known:
+            known, since = workers, time.monotonic()
+        return time.monotonic() - since > CALM_SECONDS
+
+    wait_for(is_calm, what="the API has all of its processes, and keeps them", seconds=WELL_SECONDS)
 
 
 def kill_the_database(scene: Scene, _: object) -> None:

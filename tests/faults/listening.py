@@ -23,43 +23,75 @@ from tests.stack.listeners import Caller, Ear, listening
 from tests.stack.private import wait_for
 
 ARRIVE_SECONDS = 90.0
+GROUP = "fault suite"
+PLACES: Any = {f"souk.events.{name}": ">" for name in STREAMS}
 NEWEST = "SELECT coalesce(max(n), 0) FROM eventlog_event"
 
 
 @dataclass
 class Tail:
-    """Reads the streams as they grow, without a group. `told` counts how often each event came."""
+    """Reads the streams as they grow, in a group of its own: nothing is trimmed before it was read.
+
+    `told` counts how often each event came.
+    """
 
     url: str
     told: Counter[str] = field(default_factory=Counter)
     over: threading.Event = field(default_factory=threading.Event)
+    _places: dict[bytes, tuple[int, int]] = field(default_factory=dict)
 
-    def read(self) -> None:
-        """Read until it is over; a server that is away is waited for."""
-        with redis.Redis.from_url(self.url, socket_timeout=3, socket_connect_timeout=2) as client:
-            places: dict[Any, Any] = {f"souk.events.{name}": _end_of(client, f"souk.events.{name}") for name in STREAMS}
-            while not self.over.is_set():
-                try:
-                    news: Any = client.xread(dict(places), count=1000, block=200)
-                except (redis.RedisError, OSError):
-                    self.over.wait(0.05)
-                    continue
-                for stream, entries in news or []:
-                    places[stream.decode()] = entries[-1][0]
-                    for _, fields in entries:
-                        with suppress(msgspec.DecodeError, KeyError):
-                            self.told[str(msgspec.json.decode(fields[b"value"])["id"])] += 1
+    def begin(self) -> None:
+        """Read what comes from now on."""
+        with self._client() as client:
+            _make_groups(client, "$")
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def end(self) -> None:
+        """Leave the streams as if nobody had read them."""
+        self.over.set()
+        with self._client() as client, suppress(redis.RedisError):
+            for stream in PLACES:
+                client.xgroup_destroy(stream, GROUP)
 
     @property
     def again(self) -> int:
         """How many entries told what an earlier one had told."""
         return sum(count - 1 for count in self.told.values())
 
+    def _client(self) -> Any:
+        return redis.Redis.from_url(self.url, socket_timeout=3, socket_connect_timeout=2)
 
-def _end_of(client: Any, stream: str) -> Any:
-    with suppress(redis.ResponseError):
-        return client.xinfo_stream(stream)["last-generated-id"]
-    return "0-0"
+    def _read(self) -> None:
+        with self._client() as client:
+            while not self.over.is_set():
+                try:
+                    news: Any = client.xreadgroup(GROUP, "tail", PLACES, count=1000, block=200, noack=True)
+                    self._hear(news or [])
+                except redis.ResponseError as refused:
+                    if str(refused).startswith("NOGROUP") and not self.over.is_set():
+                        with suppress(redis.RedisError):
+                            _make_groups(client, "0")
+                    self.over.wait(0.05)
+                except (redis.RedisError, OSError):
+                    self.over.wait(0.05)
+
+    def _hear(self, news: Any) -> None:
+        for stream, entries in news:
+            for entry, fields in entries:
+                # A group that was made again, or has forgotten its last second, is given some entries once more.
+                milliseconds, _, number = entry.partition(b"-")
+                place = (int(milliseconds), int(number))
+                if place <= self._places.get(stream, (0, 0)):
+                    continue
+                self._places[stream] = place
+                with suppress(msgspec.DecodeError, KeyError):
+                    self.told[str(msgspec.json.decode(fields[b"value"])["id"])] += 1
+
+
+def _make_groups(client: Any, beginning: str) -> None:
+    for stream in PLACES:
+        with suppress(redis.ResponseError):  # it is there
+            client.xgroup_create(stream, GROUP, id=beginning, mkstream=True)
 
 
 @dataclass
@@ -118,13 +150,11 @@ def tailing(ground: Ground) -> Iterator[tuple[Tail, int]]:
     """A reader of the streams, and the number of the newest event before it."""
     since = int(ground.value(NEWEST))
     tail = Tail(ground.stack.environment["SOUK_REDIS_URL"])
-    thread = threading.Thread(target=tail.read, daemon=True)
-    thread.start()
+    tail.begin()
     try:
         yield tail, since
     finally:
-        tail.over.set()
-        thread.join(10)
+        tail.end()
 
 
 @contextmanager
