@@ -43,7 +43,7 @@ class Webhook(LivingSubject):
     secret = models.BinaryField()
     former_secret = models.BinaryField(null=True)
     former_until = models.DateTimeField(null=True)
-    hears_after = models.BigIntegerField()
+    hears_after = models.BigIntegerField(db_default=0)
     failing_since = models.DateTimeField(null=True)
     disabled_reason = models.CharField(max_length=32, null=True)  # noqa: DJ001  # null: it is not disabled
 

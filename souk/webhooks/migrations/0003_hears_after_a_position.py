@@ -1,4 +1,7 @@
-"""A webhook hears what is behind a position, not what was written after a moment. Old code cannot run beside it."""
+"""A webhook hears what is behind a position. Old code can run beside it: it goes on by the moment, whose column stays.
+
+A webhook that old code makes has no position of its own and hears from where the log was looked through.
+"""
 
 from django.db import migrations, models
 
@@ -12,7 +15,16 @@ class Migration(migrations.Migration):
     dependencies = [("webhooks", "0002_immediate_foreign_keys"), ("eventlog", "0002_number_events")]
 
     operations = [
-        migrations.AddField("Webhook", "hears_after", models.BigIntegerField(default=0), preserve_default=False),
+        migrations.AddField("Webhook", "hears_after", models.BigIntegerField(db_default=0)),
         migrations.RunSQL(FILL, migrations.RunSQL.noop),
-        migrations.RemoveField("Webhook", "hears_since"),
+        # To be removed one release later, when no old code is left that writes it.
+        migrations.SeparateDatabaseAndState(
+            database_operations=[
+                migrations.RunSQL(
+                    "ALTER TABLE webhooks_webhook ALTER COLUMN hears_since SET DEFAULT clock_timestamp()",
+                    "ALTER TABLE webhooks_webhook ALTER COLUMN hears_since DROP DEFAULT",
+                )
+            ],
+            state_operations=[migrations.RemoveField("Webhook", "hears_since")],
+        ),
     ]
