@@ -53,7 +53,11 @@ class Child:
         stop, account = signal.SIGTERM, None
         if isinstance(self.what, Service):
             stop, account = self.what.stop, self.what.account
-            self.what.prepare()
+            try:
+                self.what.prepare()
+            except OSError as error:
+                # Such as a full disk of the streams: that alone must not end whoever looks after all the others.
+                raise StackError(f"{self.name} cannot be prepared: {error}.") from error
         reader, writer = os.pipe()
         try:
             self.process = subprocess.Popen(
