@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from souk.eventlog.feed import last_position
 from souk.live import hub
 from souk.live.hub import Hub
 
@@ -33,7 +34,7 @@ def test_a_hub_that_can_wake_nobody_any_more_ends_its_process_and_no_other_does(
     breaks: bool, ends: bool, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     async def ask(question: Callable[[], Any]) -> Any:
-        if question is hub.last_position:
+        if question is last_position:
             return 0
         if breaks:
             raise ValueError("nobody expects this")
