@@ -7,7 +7,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, LiteralString
 
 import psycopg
 import pytest
@@ -66,9 +66,14 @@ def make_second(shop: Shop) -> None:
     with psycopg.connect(shop.owner, autocommit=True) as at:
         at.execute("CREATE TABLE debezium_offset_second (LIKE debezium_offset INCLUDING ALL)")
         at.execute("GRANT SELECT, INSERT, UPDATE, DELETE ON debezium_offset_second TO souk_cdc")
+    replicate(shop, "SELECT pg_create_logical_replication_slot('souk_second', 'pgoutput')")
+
+
+def replicate(shop: Shop, statement: LiteralString) -> None:
+    """A statement of the role that may use replication slots."""
     secret = Home(shop.home).secrets()["souk_cdc"]
     with psycopg.connect(shop.owner, user="souk_cdc", password=secret, autocommit=True) as at:
-        at.execute("SELECT pg_create_logical_replication_slot('souk_second', 'pgoutput')")
+        at.execute(statement)
 
 
 def test_the_server_writes_what_the_embedded_engine_writes_in_the_same_order(shop: Shop) -> None:
@@ -81,8 +86,7 @@ def test_the_server_writes_what_the_embedded_engine_writes_in_the_same_order(sho
     engine, server = shop.entries(0), shop.entries(1)
     assert engine.keys() == {f"souk.events.{kind}" for kind in ("user", "product", "order", "payment")}
     assert server == engine
-    with psycopg.connect(shop.owner, autocommit=True) as at:
-        at.execute("SELECT pg_drop_replication_slot('souk_second')")
+    replicate(shop, "SELECT pg_drop_replication_slot('souk_second')")
 
 
 def test_each_goes_on_where_the_other_stopped_and_nothing_is_lost(shop: Shop) -> None:
