@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 from uuid import UUID
+from zlib import crc32
 
 import msgspec
 from django.conf import settings
@@ -157,7 +158,9 @@ def search(body: Mapping[str, Any]) -> list[Hit]:
     """The hits of a search in the serving index, which asks for `sort` with `published_id` last. Raises SearchAway."""
     try:
         told = ask(
-            "POST", f"/{ALIAS}/_search", msgspec.json.encode(body), seconds=SEARCH_SECONDS, preference="_local",
+            "POST", f"/{ALIAS}/_search", msgspec.json.encode(body), seconds=SEARCH_SECONDS,
+            # Every page of one question from the same copy: between copies scores differ a little.
+            preference=f"q{crc32(msgspec.json.encode(body['query']))}",
             filter_path="timed_out,_shards.failed,hits.hits._id,hits.hits.sort",
         )  # fmt: skip
     except NotFoundError as error:
