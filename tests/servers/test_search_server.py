@@ -177,6 +177,7 @@ def test_a_new_index_takes_over_while_the_shop_writes(
 ) -> None:
     for number in range(30):
         offer(client, seller, f"Jade bead {number}")
+    wait_for(lambda: len(found(client, "jade bead", limit="30")) == 30, what="all of them are found")
     stop, missing = threading.Event(), list[int]()
 
     def sell() -> None:
