@@ -24,7 +24,8 @@ TAGS = [tag["name"] for tag in CONTRACT["tags"]]
 KEPT_ANSWERS = "kit_idempotentanswer"
 # What reading may write: events that wait for a position get one (the live process goes on doing so by itself).
 NUMBERED = {"eventlog_event", "eventlog_audience", "eventlog_position"}
-WRITTEN_BY_READS = {"/api/v1/events": NUMBERED, "/live": NUMBERED}
+# The page where staff sign in begins a session for whoever has none: it keeps what protects the form from forgery.
+WRITTEN_BY_READS = {"/api/v1/events": NUMBERED, "/live": NUMBERED, "/admin/login/": {"django_session"}}
 # What the server in front of the application refuses by itself, without a body: it is no HTTP.
 BARE = {0, 400, 405, 414, 431, 501, 505}
 # Places of a request that can make it no HTTP at all.
