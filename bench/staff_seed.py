@@ -47,6 +47,17 @@ SELECT 'order.placed', 'order', id, 1, '{"state": "PENDING_CONFIRMATION"}', 'use
 """
 
 
+SEEDED = (
+    "accounts_user",
+    "catalog_product",
+    "orders_order",
+    "orders_orderline",
+    "payments_payment",
+    "eventlog_transition",
+    "eventlog_event",
+)
+
+
 def seed(url: str, *, orders: int) -> None:
     """Make buyers, products and orders with lines, payments, history and events; goes on where it was broken off."""
     made = Order.all_objects.count()
@@ -58,5 +69,5 @@ def seed(url: str, *, orders: int) -> None:
         connection.execute("SET synchronous_commit = off")
         for first in range(made + 1, orders + 1, CHUNK):
             connection.execute(ORDERS, {"first": first, "last": min(first + CHUNK - 1, orders)})
-        for table in ("orders_order", "orders_orderline", "payments_payment", "eventlog_transition", "eventlog_event"):
+        for table in SEEDED:
             connection.execute(sql.SQL("VACUUM ANALYZE {}").format(sql.Identifier(table)))

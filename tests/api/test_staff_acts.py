@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -186,16 +186,24 @@ ORDERS = 30_000
 FEW, LOOKED_THROUGH, DEEP = 1_000, 41_000, 22_000
 
 
-def test_with_many_orders_a_page_reads_what_it_shows_and_counts_nothing(
-    boss: Member,
-) -> None:
+@pytest.fixture
+def many_orders(boss: Member) -> Iterator[Order]:
+    """So many orders that counting them would show; the newest of them."""
     at = connection.settings_dict
     address = make_conninfo(
         host=at["HOST"], port=at["PORT"], user=at["USER"], password=at["PASSWORD"], dbname=at["NAME"]
     )
-    seed(address, orders=ORDERS)
-    newest = Order.all_objects.order_by("-id").first()
-    assert newest is not None
+    try:
+        seed(address, orders=ORDERS)
+        newest = Order.all_objects.order_by("-id").first()
+        assert newest is not None
+        yield newest
+    finally:
+        empty_tables()  # such orders have no holds and no movements behind them: the books would not agree
+
+
+def test_with_many_orders_a_page_reads_what_it_shows_and_counts_nothing(boss: Member, many_orders: Order) -> None:
+    newest = many_orders
     pages = {
         "orders/order/": FEW,
         "orders/order/?q=buyer-0001": FEW,
@@ -219,4 +227,3 @@ def test_with_many_orders_a_page_reads_what_it_shows_and_counts_nothing(
         read = {plan.statement[:200]: plan.rows_read for plan in plans}
         assert sum(read.values()) <= most, (page, read)
         assert "Seq Scan of orders_order" not in {node for plan in plans for node in plan.nodes}, page
-    empty_tables()  # such orders have no holds and no movements behind them: the books would not agree
