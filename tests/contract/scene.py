@@ -55,6 +55,13 @@ class Rows:
         self._horizon = self._now()
         return {name for name, rows in self._known.items() if rows != before[name]}
 
+    def settle(self) -> None:
+        """Take what there is for known, once every event has its position: the live process numbers them by itself."""
+        waiting = "SELECT count(*) FROM eventlog_event WHERE position IS NULL"
+        while self._connection.execute(waiting).fetchone() != (0,):
+            self._connection.execute("SELECT number_events(1000)")
+        self.changed()
+
     def close(self) -> None:
         self._connection.close()
 

@@ -42,7 +42,7 @@ def walked(
     """
     counted: Counter[str] = Counter()
     wrong: list[str] = []
-    rows.changed()  # those that made the scene
+    rows.settle()  # what made the scene
     for case in cases:
         heard = door.exchange(sent(case, scene, host=door.name), case.method, alone=case.raw is not None)
         changed = rows.changed()
@@ -51,7 +51,7 @@ def walked(
             wrong += [f"{case.door.name}, {case.place}, {case.label}: {one}" for one in faults(case, heard, changed)]
         if changed:
             scene.after_a_change(case)
-            rows.changed()
+            rows.settle()
     return counted, wrong
 
 
