@@ -10,14 +10,13 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any
 from uuid import UUID
 from zlib import crc32
 
 import msgspec
 from django.conf import settings
-from opensearchpy import OpenSearch
-from opensearchpy.exceptions import ConflictError, NotFoundError, OpenSearchException, TransportError
 
 # What the shop reads by. Behind it is one index at a time; a second one is filled beside it.
 ALIAS = "souk-products"
@@ -75,9 +74,8 @@ SORTED = {"field": ["published", "published_id"], "order": ["desc", "desc"], "mi
 
 def _bodies() -> tuple[dict[str, Any], str]:
     mapping = {"dynamic": "strict", "properties": FIELDS}
-    made = hashlib.sha256(
-        msgspec.json.encode([mapping, ANALYSIS, SIMILARITY, SORTED], order="deterministic")
-    ).hexdigest()[:16]
+    described = msgspec.json.encode([mapping, ANALYSIS, SIMILARITY, SORTED], order="deterministic")
+    made = hashlib.sha256(described).hexdigest()[:16]
     return {**mapping, "_meta": {"souk": made}}, made
 
 
@@ -121,11 +119,17 @@ class Part:
 
 
 @cache
-def client() -> OpenSearch:
+def library() -> Any:
+    """opensearch-py, loaded where a search server is asked: it would take every other process 5 MiB."""
+    return import_module("opensearchpy")
+
+
+@cache
+def client() -> Any:
     """The client of this process; it keeps its connections, and never tries again by itself."""
     for name in ("opensearch", "opensearchpy.trace"):  # it tells every request, and how to make it with curl
         logging.getLogger(name).setLevel(logging.CRITICAL)
-    return OpenSearch(
+    return library().OpenSearch(
         [settings.SEARCH_URL],
         timeout=SEARCH_SECONDS,
         max_retries=0,
@@ -138,18 +142,17 @@ def ask(method: str, path: str, body: bytes | None = None, *, seconds: float = B
     """One request, decoded. Raises SearchAway with what the server said, NotFoundError for what is not there."""
     headers = {"content-type": "application/x-ndjson" if path.endswith("_bulk") else "application/json"}
     try:
-        return client().transport.perform_request(
-            method, path, params={**query, "request_timeout": seconds}, body=body, headers=headers
-        )
-    except (NotFoundError, ConflictError):
+        asked = {**query, "request_timeout": seconds}
+        return client().transport.perform_request(method, path, params=asked, body=body, headers=headers)
+    except (library().NotFoundError, library().ConflictError):
         raise
-    except (OpenSearchException, OSError) as error:
+    except (library().OpenSearchException, OSError) as error:
         raise SearchAway(why(error)) from error
 
 
 def why(error: Exception) -> str:
     """What a failure of the client says, in one line, without the address and its password."""
-    if isinstance(error, TransportError) and isinstance(error.status_code, int):
+    if isinstance(error, library().TransportError) and isinstance(error.status_code, int):
         return f"it answers {error.status_code} {error.error}"
     return f"{type(error).__name__}: {str(getattr(error, 'info', '') or error).partition('://')[0][:300]}"
 
@@ -163,7 +166,7 @@ def search(body: Mapping[str, Any]) -> list[Hit]:
             preference=f"q{crc32(msgspec.json.encode(body['query']))}",
             filter_path="timed_out,_shards.failed,hits.hits._id,hits.hits.sort",
         )  # fmt: skip
-    except NotFoundError as error:
+    except library().NotFoundError as error:
         raise SearchAway(NO_INDEX) from error
     if told.get("timed_out") or told.get("_shards", {}).get("failed"):
         raise SearchAway("a part of the index did not answer")
@@ -261,7 +264,7 @@ def served_indices() -> list[str]:
     """The indices behind the alias; none when there is no alias. Raises SearchAway."""
     try:
         return sorted(ask("GET", f"/_alias/{ALIAS}", seconds=SEARCH_SECONDS))
-    except NotFoundError:
+    except library().NotFoundError:
         return []
 
 
@@ -269,7 +272,7 @@ def drop_index(index: str) -> None:
     """Take an index away, if it is there. Raises SearchAway."""
     try:
         ask("DELETE", f"/{index}")
-    except NotFoundError:
+    except library().NotFoundError:
         return
 
 
@@ -285,7 +288,7 @@ def fault() -> str:
             return f"the index {found[0]} is of another mapping: {REINDEX}"
         health = ask("GET", f"/_cluster/health/{found[0]}", seconds=SEARCH_SECONDS)["status"]
         return f"the index {found[0]} is red: a part of it is lost" if health == "red" else ""
-    except NotFoundError:
+    except library().NotFoundError:
         return NO_INDEX
     except SearchAway as away:
         return str(away)
