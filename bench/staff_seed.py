@@ -49,6 +49,7 @@ SELECT 'order.placed', 'order', id, 1, '{"state": "PENDING_CONFIRMATION"}', 'use
 
 SEEDED = (
     "accounts_user",
+    "django_session",
     "catalog_product",
     "orders_order",
     "orders_orderline",
