@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from functools import cache
+from collections.abc import Callable
+from functools import cache, partial
 from typing import TypeVar
 from uuid import UUID
 
@@ -108,14 +109,10 @@ def watch() -> Watch:
 
 def find_newest(*, wish: Wish, before: UUID | None, limit: int, caller_id: UUID | None) -> Found:
     """The newest products that match, from whoever may answer. The cursor of either is one of the other."""
-    if settings.SEARCH_URL and not wish.ids and watch().is_well():
-        try:
-            found = serving.find_newest(wish=wish, before=before, limit=limit, caller_id=caller_id)
-        except SearchAway as away:
-            watch().failed(str(away))
-        else:
-            watch().succeeded()
-            return found
+    if settings.SEARCH_URL and not wish.ids:
+        served = _served(partial(serving.find_newest, wish=wish, before=before, limit=limit, caller_id=caller_id))
+        if served is not None:
+            return served
     return finding.find_newest(wish=wish, before=before, limit=limit, caller_id=caller_id)
 
 
@@ -127,18 +124,27 @@ def find_best(
     Who began with the one goes on with it as long as that can be. When the server fails between two pages, PostgreSQL
     goes on by its own order after as many products as were seen.
     """
-    if settings.SEARCH_URL and not wish.ids and not isinstance(after, Place) and watch().is_well():
-        try:
-            answer = serving.find_best(wish=wish, after=after, limit=limit, caller_id=caller_id)
-        except SearchAway as away:
-            watch().failed(str(away))
-        else:
-            watch().succeeded()
-            return answer
+    if settings.SEARCH_URL and not wish.ids and not isinstance(after, Place):
+        served = _served(partial(serving.find_best, wish=wish, after=after, limit=limit, caller_id=caller_id))
+        if served is not None:
+            return served
     if not isinstance(after, ServerPlace):
         return finding.find_best(wish=wish, after=after, limit=limit, caller_id=caller_id)
     found, place = finding.find_best(wish=wish, after=None, limit=after.seen + limit, caller_id=caller_id)
     return Found(found.shown[after.seen :], found.following), place
+
+
+def _served(question: Callable[[], Value]) -> Value | None:
+    """What the server answers; None when it is not well, or turns out not to be."""
+    if not watch().is_well():
+        return None
+    try:
+        answer = question()
+    except SearchAway as away:
+        watch().failed(str(away))
+        return None
+    watch().succeeded()
+    return answer
 
 
 def read_place(text: str) -> Place | ServerPlace:
