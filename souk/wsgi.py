@@ -5,11 +5,14 @@ from __future__ import annotations
 import gc
 import os
 
+from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
+from souk.kit.turns import Turns
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "souk.settings")
-application = get_wsgi_application()
+application = Turns(get_wsgi_application(), at_once=settings.READS_AT_ONCE)
 
 # The doors are loaded before the first request comes. What is there by then stays: the collector need not look at it
 # again and again, and an answer makes few cycles, so that it may look more seldom.
