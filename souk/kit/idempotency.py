@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from rest_framework.request import Request
 
 from souk.kit.parsing import body_of
-from souk.kit.postgresql.prepared import prepared_rows
+from souk.kit.postgresql.prepared import prepared_at_commit, prepared_rows
 from souk.kit.problem import MalformedRequest, Refused, rendered
 
 KEY = re.compile(r'"(?P<quoted>[\x20-\x21\x23-\x7e]{1,255})"|(?P<bare>[\x20-\x21\x23-\x7e]{1,255})')
@@ -143,7 +143,7 @@ def _replay(given: tuple[Any, ...], fingerprint: bytes) -> HttpResponse:
 
 def _keep(user_id: UUID, key: str, fingerprint: bytes, answer: HttpResponse) -> None:
     headers = {name: answer[name] for name in KEPT_HEADERS if name in answer}
-    prepared_rows(
+    prepared_at_commit(
         KEEP,
         {
             "user": user_id,

@@ -45,7 +45,7 @@ def call(application: Turns, method: str = "GET", path: str = "/api/v1/products"
 
 
 @pytest.mark.parametrize("at_once", [1, 2])
-def test_reads_take_turns(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_reads_of_the_api_take_turns(at_once: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "PATIENCE_SECONDS", WAIT)
     inner = Application()
     application = Turns(inner, at_once=at_once)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.postgresql import base
+from django.db.backends.utils import debug_transaction
+
+from souk.kit.postgresql.together import DONE, Sending, answered_together, error_of
 
 if TYPE_CHECKING:
     import psycopg
@@ -18,6 +22,9 @@ Value = TypeVar("Value")
 class DatabaseWrapper(base.DatabaseWrapper):
     """`OPTIONS["transaction_timeout"]` (such as `10s`) is set on servers from 17 on; older ones would refuse it."""
 
+    # The statement that is sent together with COMMIT (`prepared_at_commit`).
+    last_words: Sending | None = None
+
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
         parameters.pop("transaction_timeout", None)
@@ -28,6 +35,25 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if limit and connection.info.server_version >= TRANSACTION_TIMEOUT_SINCE:
             connection.execute("SELECT set_config('transaction_timeout', %s, false)", [limit])
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the stubs leave it out
+
+    def _commit(self) -> None:
+        said, self.last_words = self.last_words, None
+        if said is None or self.connection is None:
+            super()._commit()  # type: ignore[misc]  # the stubs leave it out
+            return
+        with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
+            pgconn = self.connection.pgconn
+            for result in answered_together(pgconn, [said, partial(pgconn.send_query_params, b"COMMIT", None)]):
+                if result.status not in DONE:
+                    raise error_of(pgconn, result)
+
+    def _rollback(self) -> None:
+        self.last_words = None
+        super()._rollback()  # type: ignore[misc]  # the stubs leave it out
+
+    def _close(self) -> None:
+        self.last_words = None
+        super()._close()  # type: ignore[misc]  # the stubs leave it out
 
 
 def read_again_if_lost(read: Callable[[], Value]) -> Value:

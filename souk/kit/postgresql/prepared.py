@@ -8,29 +8,31 @@ psycopg's wrapper of it, and waits outside of the interpreter's lock. docs/decis
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from functools import cache
+from collections.abc import Mapping, Sequence
+from functools import cache, partial
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
 from django.db import connections
 from psycopg.adapt import PyFormat, Transformer
-from psycopg.pq import ConnStatus, ExecStatus, Format, TransactionStatus
+from psycopg.pq import Format, TransactionStatus
 
 from souk.kit.postgresql.reading import reading
+from souk.kit.postgresql.together import DONE, Sending, answered_together, error_of
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer as Adapting
     from psycopg.pq.abc import PGconn, PGresult
+
+    from souk.kit.postgresql.base import DatabaseWrapper
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
 # Statements that a connection keeps; the one that was prepared first goes.
 MOST = 200
 # The server forgot a statement (DISCARD ALL, a pooler), or its tables have other columns now: prepare it anew.
 FORGOTTEN = ("26000", "0A000")
-DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 _Key = tuple[bytes, tuple[int, ...] | None]
 _known: WeakKeyDictionary[psycopg.Connection[Any], dict[_Key, bytes]] = WeakKeyDictionary()
@@ -67,31 +69,90 @@ def prepared_texts(statement: str, parameters: Mapping[str, Any]) -> list[tuple[
     return [tuple([value(row, column) for column in columns]) for row in range(result.ntuples)]
 
 
+def prepared_at_commit(statement: str, parameters: Mapping[str, Any]) -> None:
+    """Run the statement as the last one of the transaction, together with its COMMIT. Its rows are not read.
+
+    What it raises comes out of the transaction's end, and nothing of the transaction stays. Inside of an outer
+    transaction (of a test, say) it runs at once.
+    """
+    wrapper = cast("DatabaseWrapper", connections[reading.alias])
+    if len(wrapper.atomic_blocks) != 1:
+        _executed(statement, parameters, Format.TEXT)
+        return
+    with wrapper.wrap_database_errors:
+        bound = _bound(wrapper.connection, statement, parameters)
+        wrapper.last_words = bound.sending(bound.prepared())
+
+
 def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tuple[PGresult, Adapting]:
-    text, names = _positional(statement)
     wrapper = connections[reading.alias]  # once: `connection` would look it up for every attribute
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
-        line = wrapper.connection
-        transformer: Adapting = Transformer(line)
-        values = transformer.dump_sequence([parameters[name] for name in names], [PyFormat.AUTO] * len(names))
-        key = (text, transformer.types)
-        known = _known.get(line)
-        if known is None:
-            known = _known[line] = {}
+        bound = _bound(wrapper.connection, statement, parameters)
         for tries in (1, 2):
-            if not line.autocommit and line.pgconn.transaction_status == TransactionStatus.IDLE:
-                _begin(line.pgconn)
-            name = known.get(key) or _prepare(line.pgconn, known, key)
-            result = line.pgconn.exec_prepared(name, values, transformer.formats, form)
+            result = bound.run(form)
             if result.status in DONE:
                 break
-            error = _error(line.pgconn, result)
-            outside = line.pgconn.transaction_status == TransactionStatus.IDLE
-            if error.sqlstate not in FORGOTTEN or not outside or tries == 2:
+            error = error_of(bound.pgconn, result)
+            if error.sqlstate not in FORGOTTEN or not bound.is_alone() or tries == 2:
                 raise error
-            known.pop(key)
-    return result, transformer
+            bound.forget()
+    return result, bound.transformer
+
+
+def _bound(line: psycopg.Connection[Any], statement: str, parameters: Mapping[str, Any]) -> _Bound:
+    text, names = _positional(statement)
+    transformer: Adapting = Transformer(line)
+    values = transformer.dump_sequence([parameters[name] for name in names], [PyFormat.AUTO] * len(names))
+    known = _known.get(line)
+    if known is None:
+        known = _known[line] = {}
+    return _Bound(line, transformer, values, known, (text, transformer.types))
+
+
+class _Bound:
+    """A statement with its values, on the connection that asks it."""
+
+    __slots__ = ("began", "key", "known", "line", "pgconn", "transformer", "values")
+
+    def __init__(
+        self,
+        line: psycopg.Connection[Any],
+        transformer: Adapting,
+        values: Sequence[Any],
+        known: dict[_Key, bytes],
+        key: _Key,
+    ) -> None:
+        self.line, self.pgconn, self.transformer = line, line.pgconn, transformer
+        self.values, self.known, self.key, self.began = values, known, key, False
+
+    def run(self, form: Format) -> PGresult:
+        """The result, or the one that tells why there is none. The transaction begins with its first statement."""
+        name = self.prepared()
+        if self.line.autocommit or self.pgconn.transaction_status != TransactionStatus.IDLE:
+            return self.pgconn.exec_prepared(name, self.values, self.transformer.formats, form)
+        self.began = True
+        begin = partial(self.pgconn.send_query_params, b"BEGIN", None)
+        results = answered_together(self.pgconn, [begin, self.sending(name, form)])
+        return next((result for result in results if result.status not in DONE), results[-1])
+
+    def sending(self, name: bytes, form: Format = Format.TEXT) -> Sending:
+        """What sends it."""
+        return partial(self.pgconn.send_query_prepared, name, self.values, self.transformer.formats, form)
+
+    def prepared(self) -> bytes:
+        """Its name on this connection; prepared when it has none."""
+        return self.known.get(self.key) or _prepare(self.pgconn, self.known, self.key)
+
+    def is_alone(self) -> bool:
+        """Whether nothing was done in its transaction before it, so that it can be asked once more."""
+        return self.began or self.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def forget(self) -> None:
+        """The server does not know it any more."""
+        self.known.pop(self.key)
+        if self.began:
+            self.pgconn.exec_(b"ROLLBACK")
 
 
 @cache
@@ -105,25 +166,12 @@ def _positional(statement: str) -> tuple[bytes, tuple[str, ...]]:
     return PLACEHOLDER.sub(numbered, statement).encode(), tuple(names)
 
 
-def _begin(pgconn: PGconn) -> None:
-    """Begin the transaction, which psycopg's own cursors would do with their first statement."""
-    result = pgconn.exec_(b"BEGIN")
-    if result.status not in DONE:
-        raise _error(pgconn, result)
-
-
 def _prepare(pgconn: PGconn, known: dict[_Key, bytes], key: _Key) -> bytes:
     if len(known) >= MOST:
         pgconn.exec_(b"DEALLOCATE " + known.pop(next(iter(known))))
     name = b"souk_%d" % next(_numbers)
     result = pgconn.prepare(name, *key)
     if result.status not in DONE:
-        raise _error(pgconn, result)
+        raise error_of(pgconn, result)
     known[key] = name
     return name
-
-
-def _error(pgconn: PGconn, result: PGresult) -> psycopg.Error:
-    if pgconn.status != ConnStatus.OK:
-        return psycopg.OperationalError(result.get_error_message())
-    return psycopg.errors.error_from_result(result)

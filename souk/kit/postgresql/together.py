@@ -1,0 +1,70 @@
+"""Several statements in one round trip, by libpq's pipeline mode.
+
+A statement that is waited for costs both sides a change of context, which is dearer than the work of a short one: BEGIN
+with the first statement, and the last one with COMMIT, halve what four round trips take
+(docs/decisions/0031-few-round-trips-per-write.md). psycopg's own pipelines wait in Python and win nothing here.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import psycopg
+from psycopg.pq import ConnStatus, ExecStatus
+
+if TYPE_CHECKING:
+    from psycopg.pq.abc import PGconn, PGresult
+
+Sending = Callable[[], None]
+DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> list[PGresult]:
+    """Send all, each by one of libpq's `send_...`, and wait for all: a result for each, in order.
+
+    After one that failed the others were not run (`PIPELINE_ABORTED`). Raises psycopg.OperationalError when the
+    connection is lost.
+    """
+    pgconn.enter_pipeline_mode()
+    try:
+        for send in sendings:
+            send()
+        pgconn.pipeline_sync()
+        results = _results(pgconn)
+    finally:
+        with suppress(psycopg.OperationalError):  # of a lost connection, whose loss is told already
+            pgconn.exit_pipeline_mode()
+    return results
+
+
+def _results(pgconn: PGconn) -> list[PGresult]:
+    results: list[PGresult] = []
+    socket = select.poll()
+    socket.register(pgconn.socket, select.POLLIN | select.POLLOUT)
+    # What does not fit into the socket's buffer is sent while the server answers, or both would wait for each other.
+    while pgconn.flush():
+        socket.poll()
+        pgconn.consume_input()
+    socket.modify(pgconn.socket, select.POLLIN)
+    while True:
+        # `get_result` would wait too, but with the interpreter's lock in its hands.
+        while pgconn.is_busy():
+            socket.poll()
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None and pgconn.status != ConnStatus.OK:
+            raise psycopg.OperationalError(pgconn.get_error_message())
+        if result is not None and result.status == ExecStatus.PIPELINE_SYNC:
+            return results
+        if result is not None:
+            results.append(result)
+
+
+def error_of(pgconn: PGconn, result: PGresult) -> psycopg.Error:
+    """What a result that is none says."""
+    if pgconn.status != ConnStatus.OK:
+        return psycopg.OperationalError(result.get_error_message())
+    return psycopg.errors.error_from_result(result)
