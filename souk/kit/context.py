@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from uuid_utils import uuid7
+
 _request_id: ContextVar[str] = ContextVar("request_id", default="")
 _traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
@@ -38,16 +40,19 @@ def enter(*, request_id: str = "", traceparent: str | None = None) -> None:
     _traceparent.set(traceparent if traceparent and TRACEPARENT.fullmatch(traceparent) else None)
 
 
-def enter_request(*, request_id: str, traceparent: str | None) -> None:
-    """Begin the work for one request. Without a (decent) traceparent it begins a trace, which nobody records.
+def enter_request(*, asked_id: str, traceparent: str | None) -> str:
+    """Begin the work for one request; returns its id: the caller's when it is a decent one, else a new one.
 
-    So one id finds what every process logs for the request and for the events that it made.
+    Without a (decent) traceparent it begins a trace, which nobody records: so one id finds what every process logs for
+    the request and for the events that it made.
     """
+    request_id = asked_id if REQUEST_ID.fullmatch(asked_id) else str(uuid7())
     _request_id.set(request_id)
     if not traceparent or not TRACEPARENT.fullmatch(traceparent):
         drawn = secrets.token_hex(24)
         traceparent = f"00-{drawn[:32]}-{drawn[32:]}-00"
     _traceparent.set(traceparent)
+    return request_id
 
 
 @contextmanager

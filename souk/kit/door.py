@@ -54,7 +54,7 @@ class Door(APIView):
             found = getattr(self, name, None) if name in self.http_method_names else None
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
             response: HttpResponseBase
-            if request.method in SAFE:
+            if found is None or request.method in SAFE:
                 near = REPLICATED and not asked.user
                 response = read_near(handler, not_there=NotFound) if near else read_again_if_lost(handler)
             else:

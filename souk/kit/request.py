@@ -20,7 +20,6 @@ from django.http.response import HttpResponseBase
 from souk.kit import context, measures, problem
 from souk.kit.browsers import POLICY, allow_origin, preflight, tell_caches
 from souk.kit.compression import compress
-from souk.kit.entity import new_id
 from souk.kit.ratelimit import rate_limit_headers
 
 log = structlog.get_logger()
@@ -46,9 +45,10 @@ class RequestContext:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        asked = request.META.get("HTTP_X_REQUEST_ID", "")
-        request_id = asked if asked and context.REQUEST_ID.fullmatch(asked) else str(new_id())
-        context.enter_request(request_id=request_id, traceparent=request.META.get("HTTP_TRACEPARENT"))
+        told = request.META
+        request_id = context.enter_request(
+            asked_id=told.get("HTTP_X_REQUEST_ID", ""), traceparent=told.get("HTTP_TRACEPARENT")
+        )
         began = time.perf_counter()
         if not _is_ours(request.META.get("HTTP_HOST"), tuple(settings.ALLOWED_HOSTS), settings.DEBUG, request):
             response: HttpResponseBase = problem.rendered(problem.MalformedRequest())

@@ -18,8 +18,7 @@ from redis.exceptions import RedisError
 
 from souk.eventlog.feed import cursor_of, position_of, read_feed
 from souk.eventlog.serializers import event_out, types_of
-from souk.kit.context import REQUEST_ID, enter_request
-from souk.kit.entity import new_id
+from souk.kit.context import enter_request
 from souk.kit.measures import METHODS
 from souk.kit.problem import (
     DependencyUnavailable,
@@ -91,9 +90,7 @@ class Application:
     async def _logged(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, and log one line when the answer is over: for a stream when it ends."""
         headers, began, status = _headers(scope), time.monotonic(), 0
-        asked = headers.get("x-request-id", "")
-        request_id = asked if REQUEST_ID.fullmatch(asked) else str(new_id())
-        enter_request(request_id=request_id, traceparent=headers.get("traceparent"))
+        request_id = enter_request(asked_id=headers.get("x-request-id", ""), traceparent=headers.get("traceparent"))
 
         async def noted(message: Message) -> None:
             nonlocal status
