@@ -77,7 +77,8 @@ def _make_row(consumer: Consumer) -> None:
 def _move(consumer: Consumer, settled: UUID) -> bool:
     """Go on by one look; whether there is more to look at."""
     with connection.cursor() as cursor:
-        cursor.execute("SELECT * FROM first_unheard(%s, %s)", [consumer.number, LOOKED_AT_ONCE])
+        # What is not settled cannot be passed: under load that is most of what was not looked at.
+        cursor.execute("SELECT * FROM first_unheard(%s, %s, %s)", [consumer.number, LOOKED_AT_ONCE, settled])
         unheard, looked_at, looked = cursor.fetchone()
         reached = UUID(int=unheard.int - 1) if unheard else looked_at or UUID(int=0)
         cursor.execute(MOVE, [min(reached, settled), consumer.number])
