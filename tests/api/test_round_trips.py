@@ -61,6 +61,13 @@ def test_a_write_request_asks_five_times(seller: SignedIn, buyer: SignedIn, tmp_
     assert round_trips(tmp_path, lambda: confirm(second)) == 5
 
 
+@transaction.atomic
+def note(first: str, *, last: str) -> None:
+    """Two words in a transaction, the second with its COMMIT."""
+    prepared_rows(ADD, {"word": first})
+    prepared_at_commit(ADD, {"word": last})
+
+
 def test_last_words_are_said_with_the_commit(noted: str) -> None:
     with transaction.atomic():
         prepared_rows(ADD, {"word": "first"})
@@ -71,9 +78,8 @@ def test_last_words_are_said_with_the_commit(noted: str) -> None:
 
 def test_last_words_that_fail_take_everything_with_them(noted: str) -> None:
     run(ADD % {"word": "'twice'"})
-    with pytest.raises(IntegrityError), transaction.atomic():
-        prepared_rows(ADD, {"word": "first"})
-        prepared_at_commit(ADD, {"word": "twice"})
+    with pytest.raises(IntegrityError):
+        note("first", last="twice")
     assert words() == ["twice"]
     with transaction.atomic():
         prepared_rows(ADD, {"word": "after"})
@@ -128,16 +134,22 @@ def test_a_first_statement_that_the_server_forgot_is_prepared_anew(noted: str) -
 @pytest.mark.parametrize("when", ["first", "last"])
 def test_a_lost_connection_is_told_and_the_next_transaction_has_a_new_one(buyer: SignedIn, when: str) -> None:
     before = checksums()
-    with pytest.raises(OperationalError), transaction.atomic():
-        if when == "first":
-            lose_connection()
-        prepared_rows("SELECT 1", {})
-        lose_connection()
-        prepared_at_commit("DELETE FROM accounts_user", {})
+    with pytest.raises(OperationalError):
+        delete_everybody_but_lose_connection(before_first=when == "first")
     connection.close()
     with transaction.atomic():
         assert prepared_rows("SELECT 1", {}) == [(1,)]
     assert checksums() == before
+
+
+@transaction.atomic
+def delete_everybody_but_lose_connection(*, before_first: bool) -> None:
+    """A transaction whose connection is lost before its first or its last statement."""
+    if before_first:
+        lose_connection()
+    prepared_rows("SELECT 1", {})
+    lose_connection()
+    prepared_at_commit("DELETE FROM accounts_user", {})
 
 
 def lose_connection() -> None:
