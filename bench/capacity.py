@@ -16,26 +16,21 @@ from typing import Any
 RESULTS = Path(__file__).parent / "results"
 # A page with a search of a common word, a product, and the list: the doors that a visitor walks through.
 READS = {"lists": "list", "searches": "search, 27 % match", "shows": "show"}
-# Placed, confirmed, requested, captured, accepted, the last one sold: what an order tells on its way.
-EVENTS_OF_AN_ORDER = 6
+PARTS = {"postgres": "postgresql"}
 BUSY = 0.5
 
 
 def cores_needed(wanted: Mapping[str, float]) -> Counter[str]:
     """Cores per part for these rates per second (`lists`, `searches`, `shows`, `orders`)."""
     doors = _read("search-10000")["doors"]
-    orders, path = _read("orders_placing"), _read("event_path")
     needed: Counter[str] = Counter()
     for name, door in READS.items():
         needed["api"] += wanted[name] * doors[door]["api_cpu_ms"] / 1000
         needed["postgresql"] += wanted[name] * doors[door]["database_cpu_ms"] / 1000
-    for step in ("place", "confirm"):
-        needed["api"] += wanted["orders"] * orders[step]["processor_ms"]["api"] / 1000
-        needed["postgresql"] += wanted["orders"] * orders[step]["processor_ms"]["postgresql"] / 1000
-    # The highest rate that was measured: what a batch costs is shared by most events then.
-    per_event = path["capture"][-1]["microseconds_per_event"]
-    for part in ("capture", "worker", "streams", "clock"):
-        needed[part] += wanted["orders"] * EVENTS_OF_AN_ORDER * per_event[part] / 1e6
+    # What an order costs every part on its way to ACCEPTED, on a running stack whose cores were full.
+    for part, milliseconds in _read("orders_sustained")["processor_ms_per_order"].items():
+        if part != "clients":
+            needed[PARTS.get(part, part)] += wanted["orders"] * milliseconds / 1000
     return Counter({part: cores / BUSY for part, cores in needed.items()})
 
 
