@@ -77,6 +77,8 @@ class GuessThrottle(BaseThrottle):
 class Users(Door):
     """`GET`, `POST /users`."""
 
+    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
+
     def get_throttles(self) -> list[BaseThrottle]:
         return [RequestThrottle(), RegistrationThrottle()] if self.request.method == "POST" else [RequestThrottle()]
 
@@ -182,6 +184,7 @@ class Password(Door):
 class PasswordResets(Door):
     """`POST /password-resets`."""
 
+    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
     throttle_classes = [RequestThrottle, RegistrationThrottle]
 
     def post(self, request: Request) -> HttpResponse:
@@ -192,6 +195,7 @@ class PasswordResets(Door):
 class PasswordResetConfirmation(Door):
     """`POST /password-resets/confirm`."""
 
+    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
     throttle_classes = [RequestThrottle, RegistrationThrottle]
 
     def post(self, request: Request) -> HttpResponse:
@@ -203,6 +207,7 @@ class PasswordResetConfirmation(Door):
 class EmailConfirmation(Door):
     """`POST /email-verifications/confirm`."""
 
+    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
     throttle_classes = [RequestThrottle, RegistrationThrottle]
 
     def post(self, request: Request) -> HttpResponse:

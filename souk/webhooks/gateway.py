@@ -79,18 +79,19 @@ def check_url(url: str, *, allow_loopback: bool) -> httpx.URL:
         raise BadAddress(f"An address is at most {LONGEST_URL} characters of printable ASCII; names as xn--...")
     try:
         address = httpx.URL(url)
-    except httpx.InvalidURL as invalid:
+        host = address.host  # decodes a name that begins with xn--, and not every one can be
+    except (httpx.InvalidURL, UnicodeError) as invalid:
         raise BadAddress("This is not an address.") from invalid
     if address.scheme != "https" and not (address.scheme == "http" and allow_loopback):
         raise BadAddress("The address must begin with https://.")
-    if not address.host or address.userinfo or "@" in url.split("/")[2] or address.fragment:
+    if not host or address.userinfo or "@" in url.split("/")[2] or address.fragment:
         raise BadAddress("The address has a host, and neither a user name nor a fragment.")
     if address.port is not None and not 0 < address.port < 65536:
         raise BadAddress("A port is a number from 1 to 65535.")
     try:
-        literal = ip_address(address.host)
+        literal = ip_address(host)
     except ValueError:
-        if NUMERIC.fullmatch(address.host):
+        if NUMERIC.fullmatch(host):
             raise BadAddress("A numeric address is written in four decimal numbers.") from None
     else:
         _check_ip(literal, scheme=address.scheme, allow_loopback=allow_loopback)

@@ -14,7 +14,8 @@ from openapi_spec_validator import validate
 
 from souk.settings import CHECKOUT
 from souk.web import pages
-from souk.web.contract.generator import Undescribed, described, doors_of, handlers_of
+from souk.web.contract.generator import Undescribed, described, description_of, doors_of, handlers_of, view_of
+from souk.web.contract.operations import Place
 
 CONTRACT: dict[str, Any] = json.loads((CHECKOUT / "docs" / "openapi.json").read_text(encoding="utf-8"))
 EXAMPLES = {
@@ -229,3 +230,15 @@ def test_every_request_of_the_examples_that_was_taken_fits_its_schema() -> None:
             if errors:
                 wrong[f"{name}: {exchange['title']}"] = errors
     assert wrong == {}
+
+
+def test_a_door_keeps_answers_under_a_key_where_the_contract_says_so_and_nowhere_else() -> None:
+    posts = [
+        Place(path="", method="POST", view=view_of(callback), description=description)
+        for callback in callbacks(get_resolver())
+        for method, handler in handlers_of(callback)
+        if method == "post" and (description := description_of(handler))
+    ]
+    kept = [place.view for place in posts if place.is_door and getattr(place.view, "idempotent", False)]
+    assert kept == [place.view for place in posts if place.is_idempotent]
+    assert len(kept) > 10

@@ -66,6 +66,7 @@ def names(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
         "https://[::ffff:10.0.0.1]/", "https://[::ffff:7f00:1]/", "https://[64:ff9b::7f00:1]/",
         "https://[2002:7f00:1::]/", "https://[fe80::1]/", "https://[fe80::1%25eth0]/", "https://[fd00:ec2::254]/",
         "https://[ff02::1]/", "https://[fec0::1]/", "https://[2001:db8::1]/", "https://[2001:0:7f00:1::]/",
+        "https://xn--/", "https://XN--a/", "https://xn--99999999/",
         "https://example.org/" + "x" * 10_000,
     ],
 )  # fmt: skip
