@@ -34,6 +34,8 @@ PORT = env.int("SOUK_PORT", 8000, validate=validate.Range(min=0, max=65535))
 LIVE_PORT = env.int("SOUK_LIVE_PORT", 8001, validate=validate.Range(min=0, max=65535))
 # Where browsers reach the live process; empty: the same host at LIVE_PORT.
 LIVE_URL = env.str("SOUK_LIVE_URL", "").rstrip("/")
+# Where people reach the shop front, for links in mails; empty: no links. Never taken from a request, which may lie.
+PUBLIC_URL = env.str("SOUK_PUBLIC_URL", "").rstrip("/")
 DATABASE_URL = env.str("SOUK_DATABASE_URL", "")
 # A streaming replica that answers strangers, and how far it may be behind.
 DATABASE_REPLICA_URL = env.str("SOUK_DATABASE_REPLICA_URL", "")

@@ -30,18 +30,32 @@ If you have no account with us, somebody mistyped their address: throw this mail
 """
 
 
+# The token stands behind #: a browser sends that to nobody, so no log has it.
+LINK = """
+Or open this address, where it is filled in already:
+
+{address}
+"""
+
+
 class MailRefused(Exception):
     """The mail could not be handed over."""
 
 
 def send_password_reset(*, address: str, username: str, token: str) -> None:
     """Raises MailRefused."""
-    _send(address, "Set a new password", PASSWORD_RESET.format(username=username, token=token))
+    body = PASSWORD_RESET.format(username=username, token=token) + _link("reset", token)
+    _send(address, "Set a new password", body)
 
 
 def send_verification(*, address: str, username: str, token: str) -> None:
     """Raises MailRefused."""
-    _send(address, "Is this your address?", VERIFICATION.format(username=username, token=token))
+    body = VERIFICATION.format(username=username, token=token) + _link("verify", token)
+    _send(address, "Is this your address?", body)
+
+
+def _link(place: str, token: str) -> str:
+    return LINK.format(address=f"{settings.PUBLIC_URL}/{place}#{token}") if settings.PUBLIC_URL else ""
 
 
 def _send(address: str, subject: str, body: str) -> None:

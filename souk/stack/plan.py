@@ -85,6 +85,7 @@ class Plan:
         """What every process of the stack, and every command beside it, must know: addresses and the key that signs."""
         found = {"SOUK_HOME": str(self.home.path), "SOUK_PORT": str(self.api_port)}
         found["SOUK_LIVE_PORT"] = str(self.live_port)
+        found["SOUK_PUBLIC_URL"] = self.environ.get("SOUK_PUBLIC_URL") or self.url
         found["SOUK_DATABASE_URL"] = self.cluster.url() if self.cluster else self.database_url
         ours = {server.name: server.url() for server in self.valkeys}
         found["SOUK_REDIS_URL"] = ours.get("streams", self.redis_url)

@@ -24,8 +24,8 @@ POLICY = (
 )
 # The addresses that static/shop/app.js knows.
 PLACES = (
-    "", "p/<str:one>", "u/<str:one>", "feed", "signin", "register", "account", "bag", "orders", "orders/<str:one>",
-    "desk", "desk/sales", "desk/new", "desk/<str:one>",
+    "", "p/<str:one>", "u/<str:one>", "feed", "signin", "register", "forgotten", "reset", "verify", "account",
+    "bag", "orders", "orders/<str:one>", "desk", "desk/sales", "desk/new", "desk/<str:one>",
 )  # fmt: skip
 files = Folder(Path(__file__).with_name("static") / "shop")
 engine = Engine(dirs=[str(Path(__file__).with_name("templates"))], autoescape=True)

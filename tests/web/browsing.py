@@ -19,7 +19,7 @@ from souk.settings import CHECKOUT
 from tests.web.people import Person
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request
+    from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Playwright, Request, Route
 
 # Whoever imports this is skipped where Playwright is not installed.
 expect: Any = pytest.importorskip(
@@ -35,6 +35,8 @@ DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 900}, **STILL}
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 # WCAG 2.2 AA and everything below it.
 LEVELS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]
+# The rules of those that another scheme can break: the dark one changes colours and nothing else.
+COLOURS = ["color-contrast", "link-in-text-block"]
 # Generous: other work may have the processors. Nothing here asserts how long something took.
 PATIENCE = 45_000
 expect.set_options(timeout=PATIENCE)
@@ -105,6 +107,24 @@ class Window:
         tab.goto(path)
         tab.wait_for_selector("main:not([aria-busy])")
 
+    @contextmanager
+    def held_back(self, url: str | re.Pattern[str]) -> Iterator[list[Route]]:
+        """Requests to `url` wait, in the list, until the block ends; then they go their way, as do later ones."""
+        waiting: list[Route] = []
+        ended = False
+
+        def answer(route: Route) -> None:
+            if ended:
+                route.continue_()
+            else:
+                waiting.append(route)
+
+        self.context.route(url, answer)
+        yield waiting
+        ended = True
+        for route in waiting:
+            route.continue_()
+
     def assert_clean(self) -> None:
         """Nothing was written to the console, no policy was violated, no other host was asked."""
         assert self.troubles == []
@@ -143,12 +163,15 @@ def look_at(tab: Page, name: str, *, whole: bool = True) -> list[str]:
     wide = (tab.viewport_size or {"width": 0})["width"]
     device = "phone" if wide < 600 else "desktop"
     found = []
+    if whole:
+        tab.evaluate("scrollTo(0, 0)")  # the header stays at the top of what is seen
     for scheme in SCHEMES:
         tab.emulate_media(color_scheme=scheme)
         picture(tab, f"{name}-{device}-{scheme}", whole=whole)
-        found += [f"{name} {device} {scheme}: {one}" for one in breaking_out(tab) + axe_findings(tab)]
+        rules = COLOURS if scheme == "dark" else LEVELS
+        found += [f"{name} {device} {scheme}: {one}" for one in axe_findings(tab, rules)]
     tab.emulate_media(color_scheme="light")
-    return found
+    return found + [f"{name} {device}: {one}" for one in breaking_out(tab)]
 
 
 def breaking_out(tab: Page) -> list[str]:
@@ -164,13 +187,13 @@ def breaking_out(tab: Page) -> list[str]:
     return list(found)
 
 
-def axe_findings(tab: Page) -> list[str]:
-    """What axe-core finds, whatever its weight. Nothing where axe-core is not here: a test says so."""
+def axe_findings(tab: Page, rules: list[str]) -> list[str]:
+    """What axe-core finds by these rules or levels, whatever its weight. Nothing without it; a test says so."""
     if not AXE.exists():
         return []
     if not tab.evaluate("'axe' in window"):
         tab.evaluate(AXE.read_text(encoding="utf-8") + "; undefined")
-    found = tab.evaluate("levels => axe.run(document, {runOnly: levels, resultTypes: ['violations']})", LEVELS)
+    found = tab.evaluate("rules => axe.run(document, {runOnly: rules, resultTypes: ['violations']})", rules)
     return [
         f"{one['impact']} {one['id']}: {json.dumps([node['target'] for node in one['nodes']][:4])}"
         for one in found["violations"]

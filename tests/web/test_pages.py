@@ -129,15 +129,54 @@ def test_a_buyer_gets_along_with_the_keyboard_alone(open_window: Any, seller: Pe
     expect(tab.get_by_text("Paid and accepted. Thank you!")).to_be_visible()
 
 
+def test_a_seller_gets_along_with_the_keyboard_alone(open_window: Any, seller: Person) -> None:
+    tab = open_window(seller).page("/desk")
+    expect(tab.get_by_role("link", name="Atelier Nour")).to_be_visible()
+    reach(tab, "New product")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_role("heading", name="New product")).to_be_focused()
+    for field, text in (("Title", "Weighing scales"), ("Price", "30"), ("In stock", "2")):
+        reach(tab, field)
+        tab.keyboard.press("Control+a")
+        tab.keyboard.type(text)
+    reach(tab, "Put on the market")
+    tab.keyboard.press("Space")
+    expect(tab.get_by_role("heading", name="Weighing scales")).to_be_focused()
+    reach(tab, "Title")
+    tab.keyboard.press("End")
+    tab.keyboard.type(", brass")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_text("Saved.")).to_be_visible()
+    reach(tab, "Change")
+    tab.keyboard.type("-1")
+    tab.keyboard.press("Enter")
+    expect(tab.get_by_text("1 on hand, 0 held for orders")).to_be_visible()
+    product = tab.url.rsplit("/", 1)[1]
+    assert seller.ask("GET", f"/products/{product}")["title"] == "Weighing scales, brass"
+
+
+def test_a_list_is_as_long_as_one_left_it_when_one_comes_back(open_window: Any, seller: Person) -> None:
+    for number in range(26):
+        seller.sells(f"Bead {number}")
+    tab = open_window(base_url=seller.base_url).page(f"/u/{seller.id}")
+    expect(tab.locator(".card")).to_have_count(24)
+    tab.get_by_role("button", name="Show more").click()
+    tab.get_by_role("link", name="Bead 0", exact=True).click()
+    expect(tab.get_by_role("heading", name="Bead 0")).to_be_visible()
+    tab.go_back()
+    expect(tab.locator(".card")).to_have_count(26)
+    expect(tab.get_by_role("link", name="Bead 0", exact=True)).to_be_in_viewport()
+
+
 def reach(tab: Page, name: str) -> None:
     """Press Tab until the focus is on what is called so."""
     for _ in range(60):
         tab.keyboard.press("Tab")
         named = tab.evaluate(
             "() => { const one = document.activeElement;"
-            " return (one.getAttribute('aria-label') ?? one.textContent ?? '').trim() }"
+            " return (one.getAttribute('aria-label') ?? one.labels?.[0]?.textContent ?? one.textContent).trim() }"
         )
-        if named.startswith(name) or named == name:
+        if named.startswith(name):
             outline = tab.evaluate("() => getComputedStyle(document.activeElement).outlineStyle")
             assert outline != "none", f"the focus on {name} cannot be seen"
             return
@@ -210,16 +249,14 @@ def test_what_loads_and_what_fails_is_shown(open_window: Any, seller: Person) ->
     seller.sells("Something")
     window = open_window(base_url=seller.base_url)
     window.refusals = {503}
-    held: list[Any] = []
-    window.context.route(re.compile(r"/api/v1/products\?"), held.append)
     tab = window.context.new_page()
-    tab.goto("/")
-    expect(tab.locator(".bone.square").first).to_be_visible()
-    assert look_at(tab, "loading") == []
-    held.pop().fulfill(status=503, content_type="application/problem+json", body='{"detail": "no"}')
-    expect(tab.get_by_role("heading", name="That did not work")).to_be_visible()
-    assert look_at(tab, "failed") == []
-    window.context.unroute_all()
+    with window.held_back(re.compile(r"/api/v1/products\?")) as waiting:
+        tab.goto("/")
+        expect(tab.locator(".bone.square").first).to_be_visible()
+        assert look_at(tab, "loading") == []
+        waiting.pop().fulfill(status=503, content_type="application/problem+json", body='{"detail": "no"}')
+        expect(tab.get_by_role("heading", name="That did not work")).to_be_visible()
+        assert look_at(tab, "failed") == []
     tab.get_by_role("button", name="Try again").click()
     expect(tab.locator(".card").first).to_be_visible()
 

@@ -62,9 +62,10 @@ function knock(pause) {
   }, pause)
 }
 
-// {method, body, query, ifMatch, key, signal, anonymous} -> {data, etag, status}. Raises Problem, Unreachable, SessionEnded.
+// {method, body, query, ifMatch, key, signal, anonymous, quiet} -> {data, etag, status}. Raises Problem, Unreachable,
+// SessionEnded. `quiet`: nobody waits for the answer, so nobody is asked to sign in for it.
 export async function request(path, asked = {}) {
-  const { method = "GET", body, query, ifMatch, signal, anonymous = false } = asked
+  const { method = "GET", body, query, ifMatch, signal, anonymous = false, quiet = false } = asked
   const url = BASE + path + (query ? `?${new URLSearchParams(query)}` : "")
   const headers = {}
   if (body !== undefined) headers["Content-Type"] = "application/json"
@@ -83,7 +84,7 @@ export async function request(path, asked = {}) {
     if (answer.status === 401 && !anonymous) throw new SessionEnded()
     return await read(answer)
   } catch (error) {
-    if (error instanceof SessionEnded && askAgain && (await askAgain())) return request(path, asked)
+    if (error instanceof SessionEnded && askAgain && !quiet && (await askAgain())) return request(path, asked)
     if (error instanceof TypeError) { lost(); throw new Unreachable() }
     throw error
   }
@@ -115,6 +116,7 @@ export function pages(path, query = {}, more = {}) {
   let cursor = null
   let ended = false
   const list = {
+    path,
     first: null,
     get ended() { return ended },
     async more() {

@@ -1,6 +1,6 @@
 // The shell: addresses to pages, the header, the line to the server. Each page is a module of its own, loaded when asked for.
 
-import { Problem, Unreachable, isDown, line, reachable } from "./api.js"
+import { Problem, Unreachable, get, isDown, line, reachable } from "./api.js"
 import { bagCount, loadBag, onBag } from "./bag.js"
 import { h, icon, show } from "./dom.js"
 import { nameOf } from "./format.js"
@@ -18,6 +18,9 @@ const PLACES = [
   [new RegExp(`^/u/${ID}$`), () => import("./pages/store.js"), false],
   [/^\/signin$/, () => import("./pages/signin.js"), false],
   [/^\/register$/, () => import("./pages/register.js"), false],
+  [/^\/forgotten$/, () => import("./pages/forgotten.js"), false],
+  [/^\/reset$/, () => import("./pages/reset.js"), false],
+  [/^\/verify$/, () => import("./pages/verify.js"), false],
   [/^\/feed$/, () => import("./pages/feed.js"), true],
   [/^\/account$/, () => import("./pages/account.js"), true],
   [/^\/bag$/, () => import("./pages/bag.js"), true],
@@ -29,13 +32,16 @@ const PLACES = [
   [new RegExp(`^/desk/${ID}$`), () => import("./pages/edit.js"), true],
 ]
 
+// Where one does not want to be brought back to after signing in.
+const DOORS = ["/signin", "/register", "/forgotten", "/reset", "/verify"]
+
 const main = document.getElementById("main")
 let leaving = new AbortController()
 
 export function go(href, { replace = false } = {}) {
   if (replace) history.replaceState(null, "", href)
   else {
-    history.replaceState({ y: scrollY }, "")
+    history.replaceState({ ...history.state, y: scrollY }, "")
     history.pushState(null, "", href)
   }
   return open()
@@ -88,7 +94,7 @@ async function again(error) {
     throw new Unreachable()
   }
   if (history.state?.reloaded) throw error
-  history.replaceState({ reloaded: true }, "")
+  history.replaceState({ ...history.state, reloaded: true }, "")
   location.reload()
   return new Promise(() => {})
 }
@@ -102,8 +108,8 @@ document.addEventListener("click", event => {
   event.preventDefault()
   closeMenu()
   // Whoever signs in by the header comes back to where they were.
-  const [from, to] = [location.pathname, url.pathname].map(one => one === "/signin" || one === "/register")
-  if (to && !from && !url.search) url.search = new URLSearchParams({ next: location.pathname + location.search })
+  const to = url.pathname === "/signin" || url.pathname === "/register"
+  if (to && !DOORS.includes(location.pathname) && !url.search) url.search = new URLSearchParams({ next: location.pathname + location.search })
   go(url.pathname + url.search)
 })
 addEventListener("popstate", event => open({ y: event.state?.y ?? 0 }))
@@ -133,7 +139,22 @@ function drawHeader() {
     me?.is_staff && link("/admin/", {}, "Admin"),
     me && button("Sign out", async () => { closeMenu(); await signOut(); tell("You are signed out."); go("/") }, { class: "plain" }))
   drawBag()
+  drawWaiting()
   markPlace(location.pathname)
+}
+
+// An order that was left before it was paid is easily forgotten, and its time runs.
+let waiting = false
+async function lookForWaiting() {
+  if (!user()) return
+  const { results } = await get("/orders", { state: "PENDING_CONFIRMATION", limit: 1 }, { quiet: true })
+  waiting = results.length > 0
+  drawWaiting()
+}
+
+function drawWaiting() {
+  const place = places.querySelector("[href='/orders']")
+  if (place) show(place, "Orders", waiting && h("span", { class: "dot" }), waiting && h("span", { class: "hidden" }, ", one waits for payment"))
 }
 
 function drawBag() {
@@ -155,15 +176,17 @@ function drawBanner() {
 show(top, link("/", { class: "mark", "aria-label": "Souk, to the start" }, h("span", { class: "mark-sign", "aria-hidden": "true" }), "Souk"), search.node, places, bagLink, opener)
 show(document.getElementById("foot"),
   h("p", {}, "Souk: a market where everybody can sell and buy."),
-  h("nav", { "aria-label": "About" }, link("/guide/", {}, "Guide"), link("/api/v1/docs", {}, "API"), link("/api/v1/redoc", {}, "Reference"), link("/health/ready", {}, "State")))
+  h("nav", { "aria-label": "About" }, link("/guide/", {}, "Guide"), link("/api/v1/docs", {}, "API"), link("/api/v1/redoc", {}, "Reference"), link("/health/ready", {}, "Status")))
 
 session.addEventListener("change", ({ detail }) => {
   drawHeader()
   if (user()) {
     startLive()
     loadBag().catch(() => {})
+    lookForWaiting().catch(() => {})
   } else {
     stopLive()
+    waiting = false
     // Signed out in another tab: what only the account may see goes.
     if (detail.elsewhere && PLACES.find(([address]) => address.test(location.pathname))?.[2]) open()
   }
@@ -171,7 +194,9 @@ session.addEventListener("change", ({ detail }) => {
 onBag(drawBag)
 line.addEventListener("down", drawBanner)
 line.addEventListener("up", () => { drawBanner(); if (signedIn() && !user()) loadUser().catch(() => {}) })
+live.addEventListener("look", () => lookForWaiting().catch(() => {}))
 live.addEventListener("event", ({ detail }) => {
+  if (detail.type.startsWith("order.")) lookForWaiting().catch(() => {})
   if (detail.type !== "order.accepted" || !user()) return
   const sold = (detail.data.lines ?? []).filter(one => one.seller.id === user().id)
   if (sold.length) tell(`Sold: ${sold.map(one => `${one.quantity} × ${one.title}`).join(", ")}`, { href: "/desk/sales" })

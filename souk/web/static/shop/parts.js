@@ -22,7 +22,7 @@ export function badge(state) {
 
 export function notice(tone, text, ...more) {
   const mark = { good: "check", warn: "alert", bad: "alert" }[tone] ?? "info"
-  return h("div", { class: `notice ${tone}`, role: tone === "bad" ? "alert" : null }, icon(mark), h("div", {}, h("p", {}, text), ...more))
+  return h("div", { class: `notice ${tone}`, role: { good: "status", bad: "alert" }[tone] }, icon(mark), h("div", {}, h("p", {}, text), ...more))
 }
 
 export function empty(title, text, ...actions) {
@@ -50,6 +50,7 @@ export function notHere(what = "page") {
   return shown
 }
 
+const MOST_TURNS = 10
 let toldTimer
 export function tell(text, { href } = {}) {
   const place = document.getElementById("told")
@@ -72,24 +73,30 @@ export function card(product, at = 99, { seller = true } = {}) {
     h("p", { class: "card-foot" }, price(product.price), seller && link(`/u/${product.seller.id}`, { class: "seller", dir: "auto" }, nameOf(product.seller))))
 }
 
-// A list that grows by a button, never by itself: whoever uses the keyboard reaches the foot of the page.
+// A list that grows by a button, never by itself: whoever uses the keyboard reaches the foot of the page. Whoever comes
+// back to it finds it as long as they left it.
 export async function growing(list, row, { kind = "grid", none, signal }) {
   const rows = h("ul", { class: kind, role: "list" })
   const place = h("div", { class: "growing" }, rows)
   let shown = 0
+  let turns = 0
   async function grow(focus) {
     const found = await list.more()
     const made = found.map(one => row(one, shown++))
     rows.append(...made)
     if (focus) made[0]?.querySelector("a")?.focus()
     if (list.ended) more.remove()
+    turns += 1
   }
   const more = button("Show more", async () => {
     more.disabled = true
     await grow(true).catch(error => { if (!signal.aborted) tell(saidOf(error)) })
+    if (!signal.aborted) history.replaceState({ ...history.state, turns: { ...history.state?.turns, [list.path]: turns } }, "")
     more.disabled = false
   }, { class: "button quiet more" })
-  await grow(false)
+  const before = Math.min(history.state?.turns?.[list.path] ?? 1, MOST_TURNS)
+  do await grow(false)
+  while (turns < before && !list.ended)
   if (!shown) return none()
   if (!list.ended) place.append(more)
   return place
@@ -124,7 +131,7 @@ const placed = (fields, rows) => Object.entries(fields).map(([name, { node }]) =
 export function form({ fields, submit, action, pointers = {}, foot = [], tone = "", rows = [] }) {
   const said = h("div", { class: "said" })
   const go = h("button", { class: "button main", type: "submit" }, submit)
-  const node = h("form", { class: `form ${tone}`, novalidate: true }, said, placed(fields, rows), h("div", { class: "actions" }, go, foot))
+  const node = h("form", { class: `form ${tone}`, novalidate: true }, placed(fields, rows), said, h("div", { class: "actions" }, go, foot))
   const wrong = problems => {
     for (const [name, text] of Object.entries(problems)) fields[name]?.problem(text)
     Object.entries(fields).find(([name]) => problems[name])?.[1].control.focus()
@@ -151,6 +158,7 @@ export function form({ fields, submit, action, pointers = {}, foot = [], tone = 
     } finally {
       go.disabled = false
       go.removeAttribute("aria-busy")
+      said.scrollIntoView({ block: "nearest" })
     }
   })
   return { node, said, wrong, submit: go }

@@ -10,13 +10,13 @@ export async function loadUser() {
   return user()
 }
 
-export function signInForm(then) {
+export function signInForm(then, foot = []) {
   const fields = {
     username: field("User name", input("username", { autocomplete: "username", autocapitalize: "none", spellcheck: "false", required: true })),
     password: field("Password", input("password", { type: "password", autocomplete: "current-password", required: true })),
   }
   return form({
-    fields, submit: "Sign in",
+    fields, submit: "Sign in", foot,
     async action(said) {
       const missing = missingOf(fields)
       if (missing) return missing
@@ -32,19 +32,20 @@ export function signInForm(then) {
   })
 }
 
-const missingOf = fields => {
+// The fields that must be filled in and are not, with what to say of them; null when there is none.
+export const missingOf = fields => {
   const missing = Object.entries(fields).filter(([, one]) => one.control.required && !one.value.trim())
   return missing.length ? Object.fromEntries(missing.map(([name]) => [name, "Please fill this in."])) : null
 }
 
-export function registerForm(then) {
+export function registerForm(then, foot = []) {
   const fields = {
     username: field("User name", input("username", { autocomplete: "username", autocapitalize: "none", spellcheck: "false", maxlength: 32, required: true }), { hint: "3 to 32 letters, digits, dots, hyphens or underscores. It cannot be changed later." }),
     display_name: field("Name of your store (if you like)", input("display_name", { autocomplete: "nickname", maxlength: 100 }), { hint: "What others see. You can change it at any time." }),
     password: field("Password", input("password", { type: "password", autocomplete: "new-password", maxlength: 128, required: true }), { hint: "At least 8 characters. A few words in a row are easy to keep in mind." }),
   }
   return form({
-    fields, submit: "Create account",
+    fields, submit: "Create account", foot,
     async action() {
       const missing = missingOf(fields)
       if (missing) return missing
@@ -64,21 +65,25 @@ export function registerForm(then) {
 }
 
 let asking = null
-// A box to sign in without leaving the page. Resolves to whether somebody is signed in now.
+// A box to sign in, or to register, without leaving the page. Resolves to whether somebody is signed in now.
 export function signInBox(title, text) {
   asking ??= new Promise(done => {
     const before = lastUserId()
     let found = false
-    const asked = signInForm(() => {
+    const then = () => {
       found = true
       box.close()
       // Another person's page must not stay open under this one's name.
       if (before && lastUserId() !== before) location.assign("/")
-    })
+    }
+    const later = () => [button("Not now", () => box.close(), { class: "button quiet" })]
+    const register = () => {
+      show(box, h("h2", { id: "sign-title" }, "Create an account"), h("p", {}, "One account to buy and to sell."), registerForm(then, later()).node)
+      box.querySelector("input").focus()
+    }
     const box = h("dialog", { class: "dialog", "aria-labelledby": "sign-title" },
-      h("h2", { id: "sign-title" }, title), h("p", {}, text), asked.node,
-      h("p", { class: "foot-line" }, "New here? ", link(`/register?${new URLSearchParams({ next: location.pathname })}`, { on: { click: () => box.close() } }, "Create an account"), "."),
-      button("Not now", () => box.close(), { class: "button quiet" }))
+      h("h2", { id: "sign-title" }, title), h("p", {}, text), signInForm(then, later()).node,
+      h("p", { class: "foot-line" }, "New here? ", button("Create an account", register, { class: "plain" }), " ", link("/forgotten", { on: { click: () => box.close() } }, "Forgotten your password?")))
     box.addEventListener("close", () => { box.remove(); asking = null; done(found) })
     document.body.append(box)
     box.showModal()

@@ -86,7 +86,7 @@ export async function page({ signal, go }) {
     } catch (error) {
       if (error.name === "AbortError") return
       await draw(await loadBag().catch(() => ({ lines: [] })))
-      const changed = error instanceof Problem && error.status === 412
+      const changed = error instanceof Problem && (error.status === 412 || error.code === "out_of_stock" || error.code === "product_not_for_sale")
       show(said, notice("bad", changed ? "Something in your bag has changed while you were looking at it. Please look it over and order again." : saidOf(error)))
       said.scrollIntoView({ block: "nearest" })
     } finally {

@@ -63,7 +63,7 @@ function filters(query, go) {
     h("label", { class: "check" }, available, "In stock only"),
     h("fieldset", {}, h("legend", {}, "Price"), h("div", { class: "row" }, fields.min.node, fields.max.node, fields.currency.node)),
     q && field("Order", sort).node,
-    h("button", { class: "button quiet", type: "submit" }, "Apply"))
+    h("button", { class: "button", type: "submit" }, "Apply"))
   const active = ["min", "max", "available", "sort"].filter(name => query.get(name)).length
   return h("details", { class: "filter-box", ...(active && { open: true }) }, h("summary", {}, icon("filter", 18), active ? `Filters (${active})` : "Filters"), form)
 }
