@@ -94,6 +94,19 @@ def test_a_forgotten_password_is_set_by_a_mailed_token_once(
     assert (again.status, again.code, again.pointers) == (400, "validation_failed", ["/token"])
 
 
+@pytest.mark.parametrize("address", ["", "https://shop.example"])
+def test_a_mail_leads_to_the_shop_whose_address_the_settings_know(
+    with_mail: SignedIn, mailoutbox: list[EmailMessage], settings: Any, address: str
+) -> None:
+    settings.PUBLIC_URL = address
+    with_mail.patch("/me", {"email": "ada@elsewhere.example"})
+    assert send_due_mails() == 1
+    reset = reset_token(mailoutbox, "ada@elsewhere.example")
+    verify = token_in(mailoutbox[0])
+    expected = [f"{address}/verify#{verify}", f"{address}/reset#{reset}"] if address else []
+    assert [link for mail in mailoutbox for link in re.findall(r"^\S+#\S+$", str(mail.body), re.MULTILINE)] == expected
+
+
 def test_the_answer_is_the_same_whether_the_address_is_known_or_not(
     with_mail: SignedIn, mailoutbox: list[EmailMessage]
 ) -> None:

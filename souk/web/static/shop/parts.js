@@ -41,7 +41,7 @@ export function saidOf(error) {
 }
 
 export function failed(error, again) {
-  return h("div", { class: "empty", role: "alert" }, icon(error instanceof Unreachable ? "offline" : "alert", 40), h("h2", {}, error instanceof Unreachable ? "No connection" : "That did not work"), h("p", {}, saidOf(error)), again && button("Try again", again))
+  return h("div", { class: "empty", role: "alert" }, icon(error instanceof Unreachable ? "offline" : "alert", 40), h("h2", {}, error instanceof Unreachable ? "No connection" : "That did not work"), h("p", {}, saidOf(error)), again && h("div", { class: "actions" }, button("Try again", again)))
 }
 
 export function notHere(what = "page") {

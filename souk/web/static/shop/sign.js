@@ -42,6 +42,7 @@ export function registerForm(then, foot = []) {
   const fields = {
     username: field("User name", input("username", { autocomplete: "username", autocapitalize: "none", spellcheck: "false", maxlength: 32, required: true }), { hint: "3 to 32 letters, digits, dots, hyphens or underscores. It cannot be changed later." }),
     display_name: field("Name of your store (if you like)", input("display_name", { autocomplete: "nickname", maxlength: 100 }), { hint: "What others see. You can change it at any time." }),
+    email: field("E-mail (if you like)", input("email", { type: "email", autocomplete: "email", maxlength: 254, dir: "ltr" }), { hint: "For a forgotten password. Never shown to others." }),
     password: field("Password", input("password", { type: "password", autocomplete: "new-password", maxlength: 128, required: true }), { hint: "At least 8 characters. A few words in a row are easy to keep in mind." }),
   }
   return form({
@@ -50,7 +51,8 @@ export function registerForm(then, foot = []) {
       const missing = missingOf(fields)
       if (missing) return missing
       const username = fields.username.value.trim()
-      const body = { username, password: fields.password.value, ...(fields.display_name.value.trim() && { display_name: fields.display_name.value.trim() }) }
+      const more = ["display_name", "email"].map(name => [name, fields[name].value.trim()]).filter(([, text]) => text)
+      const body = { username, password: fields.password.value, ...Object.fromEntries(more) }
       try {
         await request("/users", { method: "POST", body, anonymous: true })
       } catch (error) {
@@ -83,7 +85,7 @@ export function signInBox(title, text) {
     }
     const box = h("dialog", { class: "dialog", "aria-labelledby": "sign-title" },
       h("h2", { id: "sign-title" }, title), h("p", {}, text), signInForm(then, later()).node,
-      h("p", { class: "foot-line" }, "New here? ", button("Create an account", register, { class: "plain" }), " ", link("/forgotten", { on: { click: () => box.close() } }, "Forgotten your password?")))
+      h("p", { class: "foot-line" }, !before && ["New here? ", button("Create an account", register, { class: "plain" }), " "], link("/forgotten", { on: { click: () => box.close() } }, "Forgotten your password?")))
     box.addEventListener("close", () => { box.remove(); asking = null; done(found) })
     document.body.append(box)
     box.showModal()

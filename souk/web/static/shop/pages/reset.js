@@ -8,7 +8,7 @@ import { missingOf } from "../sign.js"
 
 // A link in a mail brings the token behind "#", which no server sees; it does not stay in the address bar either.
 export function tokenField() {
-  const found = decodeURIComponent(location.hash.slice(1))
+  const found = location.hash.slice(1)
   if (found) history.replaceState(history.state, "", location.pathname)
   return field("Token", input("token", { value: found, autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false", maxlength: 128, required: true, dir: "ltr" }), { hint: found ? null : "The long word in the mail, on a line of its own." })
 }
