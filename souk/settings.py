@@ -157,7 +157,9 @@ SESSION_COOKIE_SAMESITE = "Strict"
 SESSION_COOKIE_AGE = 12 * 3600
 SESSION_EXPIRE_AT_BROWSER_CLOSE = True
 CSRF_USE_SESSIONS = True
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"
 LOGIN_URL = "/admin/login/"
+FORMAT_MODULE_PATH = ["souk.web.formats"]
 # Served from the packages that bring them, without a step that collects them (souk/web/files.py).
 STATIC_URL = "/static/"
 TEMPLATES = [

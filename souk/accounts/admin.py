@@ -18,6 +18,7 @@ from souk.accounts.models import User
 from souk.accounts.operations import appoint_staff, end_tokens, lock_user, note_act, unlock_user
 from souk.eventlog.operations import acting_staff
 from souk.kit.admin import StaffForm, StaffPage, button
+from souk.kit.problem import Forbidden
 
 CHANGE = "accounts.change_user"
 APPOINT = "accounts.appoint_staff"
@@ -51,6 +52,10 @@ class AppointmentForm(StaffForm):
         label="May do everything, appoint others too", required=False, widget=UnfoldBooleanSwitchWidget
     )
 
+    def values_of(self, row_id: UUID) -> dict[str, Any]:
+        found = User.objects.filter(pk=row_id, is_staff=True).values_list("is_superuser", flat=True).first()
+        return {"everything": found, "groups": Group.objects.filter(user=row_id)}
+
     def clean(self) -> dict[str, Any]:
         """Either groups or everything: nobody gets every right by forgetting to choose."""
         chosen: dict[str, Any] = super().clean()
@@ -66,6 +71,12 @@ def known_as(text: str) -> list[UUID]:
     return [
         user_id for found in (User.all_objects.named(text), address) for user_id in found.values_list("pk", flat=True)
     ]
+
+
+def require_right_over(*, staff: User, user: User) -> None:
+    """Raises Forbidden where a member of the staff would shut out another one whom they could not dismiss."""
+    if user.is_staff and user != staff and not staff.has_perm(APPOINT):
+        raise Forbidden("Only who may appoint members of the staff may do this to one of them.")
 
 
 @admin.register(User)
@@ -108,18 +119,21 @@ class UserPage(StaffPage):
     )
     def lock(self, staff: User, form: StaffForm, user: User) -> str:
         """Keep the user out."""
+        require_right_over(staff=staff, user=user)
         lock_user(username=user.username, actor=acting_staff(staff.pk))
         return f"{user.username} is locked out."
 
     @button(title="Unlock", permission=CHANGE, explains="They may sign in again, and what they sell is seen again.")
     def unlock(self, staff: User, form: StaffForm, user: User) -> str:
         """Let the user in again."""
+        require_right_over(staff=staff, user=user)
         unlock_user(username=user.username, actor=acting_staff(staff.pk))
         return f"{user.username} may sign in again."
 
     @button(title="End tokens", permission=CHANGE, explains="Signs the user out everywhere. They may sign in again.")
     def end_every_token(self, staff: User, form: StaffForm, user: User) -> str:
         """Sign the user out everywhere."""
+        require_right_over(staff=staff, user=user)
         end_tokens(username=user.username, actor=acting_staff(staff.pk))
         return f"Every token of {user.username} has ended."
 

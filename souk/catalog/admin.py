@@ -31,6 +31,9 @@ class TagForm(StaffForm):
     )
     description = forms.CharField(max_length=1000, required=False, widget=UnfoldAdminTextareaWidget({"rows": 2}))
 
+    def values_of(self, row_id: UUID) -> dict[str, Any]:
+        return Tag.objects.filter(pk=row_id).values("name", "description").first() or {}
+
     def asked(self) -> dict[str, str]:
         """What was filled in. Raises ValidationFailed."""
         shape = shaped(NewTag, {name: self.cleaned_data[name] for name in ("name", "description")})
@@ -62,13 +65,13 @@ class TagPage(StaffPage):
     @button(title="Change", permission=CHANGE_TAG, explains="Products keep the tag, under its new name.", form=TagForm)
     def edit(self, staff: User, form: TagForm, tag: Tag) -> str:
         """Rename or describe a tag."""
-        changed = change_tag(tag=lock_tag(name=tag.name), staff=staff, **form.asked())
+        changed = change_tag(tag=lock_tag(tag_id=tag.pk), staff=staff, **form.asked())
         return f"The tag is {changed.name} now."
 
     @button(title="Delete", permission=CHANGE_TAG, explains="Takes the tag from every product.")
     def remove(self, staff: User, form: StaffForm, tag: Tag) -> str:
         """Delete a tag."""
-        delete_tag(tag=lock_tag(name=tag.name), staff=staff)
+        delete_tag(tag=lock_tag(tag_id=tag.pk), staff=staff)
         return f"The tag {tag.name} is deleted."
 
 

@@ -38,6 +38,9 @@ class Subject(Entity):
     class Meta(Entity.Meta):
         abstract = True
 
+    def __str__(self) -> str:
+        return f"{self.subject_type} {self.pk}"
+
     @classmethod
     def data_seen_by(cls, viewer_id: UUID, told: Sequence[tuple[UUID, Mapping[str, Any]]]) -> list[Mapping[str, Any]]:
         """What of its events' data this user may see, one for one; `told` are pairs of subject id and data.
@@ -82,6 +85,9 @@ class Event(models.Model):
             UniqueConstraint(fields=["position"], name="event_position_once"),
         ]
         indexes = [models.Index(F("n"), condition=Q(position__isnull=True), name="event_unnumbered")]
+
+    def __str__(self) -> str:
+        return f"{self.type} {self.pk}"
 
 
 class Audience(models.Model):

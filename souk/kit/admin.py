@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from functools import wraps
 from typing import Any, ClassVar
+from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.checks import ModelAdminChecks
-from django.db import models, transaction
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.admin.views.main import ORDER_VAR
+from django.db import OperationalError, models, transaction
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.template.loader import render_to_string
 from django.urls import reverse
@@ -26,9 +28,10 @@ from unfold import paginator as unfold_paginator
 from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.forms import BaseDialogForm
+from unfold.views import ChangeList
 from unfold.widgets import UnfoldAdminTextareaWidget
 
-from souk.kit.problem import Refused
+from souk.kit.problem import NotFound, Refused, refusal_of
 
 # Deeper pages are not read but narrowed down: every page skips all rows before it.
 DEEPEST_PAGE = 200
@@ -41,8 +44,24 @@ class InfinitePaginator(unfold_paginator.InfinitePaginator):  # type: ignore[mis
     num_pages = DEEPEST_PAGE
 
 
+class RowList(ChangeList):  # type: ignore[misc]  # unfold has no types
+    """Rows in the page's own order. Django goes by an order in the address too, of any column."""
+
+    def get_ordering(self, request: HttpRequest, queryset: models.QuerySet[Any]) -> Any:
+        self.params.pop(ORDER_VAR, None)
+        return super().get_ordering(request, queryset)
+
+
 class StaffForm(BaseDialogForm):  # type: ignore[misc]  # unfold has no types
     """What is asked before something is done; by itself only whether it shall be."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        row_id = _uuid(kwargs.get("object_id"))
+        super().__init__(*args, initial={} if row_id is None else self.values_of(row_id), **kwargs)
+
+    def values_of(self, row_id: UUID) -> dict[str, Any]:
+        """What the form shows of a row before anything is filled in."""
+        return {}
 
     def render_before_template(self) -> str:
         return render_to_string("unfold/helpers/messages/error.html", {"errors": self.non_field_errors()})
@@ -76,6 +95,13 @@ class StaffPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[RowList]:
+        return RowList
+
+    def lookup_allowed(self, lookup: str, value: Any, request: HttpRequest | None = None) -> bool:
+        """Filters alone. Django takes a condition on any column of the row from the address, indexed or not."""
+        return lookup in {one.parameter_name for one in self.list_filter}
 
     def get_search_fields(self, request: HttpRequest) -> Iterable[str]:
         return tuple(self.exact_search)
@@ -120,11 +146,12 @@ def button(
         def carried_out(
             page: StaffPage, request: HttpRequest, filled: StaffForm, object_id: str | None = None
         ) -> HttpResponse:
-            rows = [] if object_id is None else [_row(page, request, object_id)]
             try:
+                rows = [] if object_id is None else [_row(page, request, object_id)]
                 with transaction.atomic():
                     done = method(page, request.user, filled, *rows)
-            except Refused as refused:
+            except (Refused, OperationalError) as error:
+                refused = refusal_of(error)
                 told = [refused.detail, *(str(error["detail"]) for error in refused.errors)]
                 filled.add_error(None, " ".join(dict.fromkeys(told)))
                 shown = {"dialog": dialog, "form": filled, "form_submit_text": title}
@@ -138,10 +165,17 @@ def button(
     return decorated
 
 
+def _uuid(text: object) -> UUID | None:
+    try:
+        return UUID(str(text))
+    except ValueError:
+        return None
+
+
 def _row(page: StaffPage, request: HttpRequest, object_id: str) -> Any:
     row = page.get_object(request, object_id)
     if row is None:
-        raise Http404
+        raise NotFound("There is no such row any more.")
     return row
 
 

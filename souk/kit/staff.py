@@ -11,9 +11,13 @@ from django.conf import settings
 from django.contrib.auth.middleware import AuthenticationMiddleware
 from django.contrib.messages.middleware import MessageMiddleware
 from django.contrib.sessions.middleware import SessionMiddleware
-from django.http import HttpRequest
+from django.db import Error
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.middleware.csrf import CsrfViewMiddleware
+from django.template.loader import render_to_string
+
+from souk.kit.problem import refusal_of, rendered
 
 PAGES = "/admin/"
 # Alpine, which unfold's pages are made with, evaluates what stands in attributes; colours come in a style element.
@@ -38,7 +42,13 @@ class Sessions(_PagesOnly, SessionMiddleware):
     """Sessions in the database. The cookie is for TLS alone whenever the page came over TLS."""
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
-        response = super().process_response(request, response)
+        try:
+            response = super().process_response(request, response)
+        except Error as error:  # the session is kept here, after the view and outside the net under it
+            response = rendered(refusal_of(error))
+        if response.status_code == 302 and "HX-Request" in request.headers:
+            # A button of who is signed out by now: the whole page goes to the sign-in page, not the script behind it.
+            response = HttpResponse(headers={"HX-Refresh": "true"})
         if settings.SESSION_COOKIE_NAME in response.cookies:
             response.cookies[settings.SESSION_COOKIE_NAME]["secure"] = request.is_secure() or ""
         response.headers.setdefault("Content-Security-Policy", POLICY)
@@ -49,6 +59,13 @@ class Sessions(_PagesOnly, SessionMiddleware):
 class Forgery(_PagesOnly, CsrfViewMiddleware):
     """A form must come from a page of ours."""
 
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+        try:
+            super().process_request(request)
+        except Error as error:  # what it compares with lies in the session
+            return rendered(refusal_of(error))
+        return None
+
     def process_view(self, request: HttpRequest, *arguments: Any) -> Any:
         return super().process_view(request, *arguments) if request.path_info.startswith(PAGES) else None
 
@@ -58,4 +75,11 @@ class Members(_PagesOnly, AuthenticationMiddleware):
 
 
 class Messages(_PagesOnly, MessageMiddleware):
-    """What an action has to say on the next page."""
+    """What an action has to say on the next page, and what is refused: as a page to a browser, where it is one."""
+
+    def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
+        if not request.path_info.startswith(PAGES) or "text/html" not in request.headers.get("Accept", ""):
+            return None
+        refused = refusal_of(error)
+        shown = render_to_string("admin/refused.html", {"refused": refused})
+        return HttpResponse(shown, status=refused.status, headers=refused.headers)

@@ -10,6 +10,7 @@ from souk.accounts.models import User
 from souk.accounts.operations import note_act
 from souk.eventlog.models import Event
 from souk.kit.admin import StaffForm, StaffPage, button
+from souk.kit.problem import NotFound
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.letters import requeue
 from souk.reactions.models import DeadLetter
@@ -34,6 +35,8 @@ class DeadLetterPage(StaffPage):
         """Let the event be heard again."""
         consumers = [consumer for consumer in CONSUMERS if consumer.name == letter.consumer]
         requeued = requeue(consumers, ids=[letter.event_id])
+        if not requeued.events and not requeued.dropped:
+            raise NotFound("This letter is not there any more: somebody else has requeued it.")
         note_act(
             staff=staff,
             act="dead-letter.requeue",

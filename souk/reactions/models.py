@@ -71,3 +71,6 @@ class DeadLetter(models.Model):
 
     class Meta:
         constraints = [UniqueConstraint(fields=["consumer", "event_id"], name="dead_letter_once")]
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {self.event_id}"

@@ -87,7 +87,9 @@ class Scene:
             made = self._made("POST", "/users", None, {"username": f"evil-{name}", "password": PASSWORD})
             self.ids[name] = made["id"]
         with psycopg.connect(database) as connection:
-            connection.execute("UPDATE accounts_user SET is_staff = true WHERE username = 'evil-staff'")
+            connection.execute(
+                "UPDATE accounts_user SET is_staff = true, is_superuser = true WHERE username = 'evil-staff'"
+            )
         for name in ("seller", "buyer", "staff"):
             form = {"grant_type": "password", "client_id": "souk-web", "username": f"evil-{name}", "password": PASSWORD}
             self.tokens[name] = self.client.post("/oauth/token", data=form).raise_for_status().json()["access_token"]

@@ -28,6 +28,13 @@ NUMBERED = {"eventlog_event", "eventlog_audience", "eventlog_position"}
 WRITTEN_BY_READS = {"/api/v1/events": NUMBERED, "/live": NUMBERED, "/admin/login/": {"django_session"}}
 # What the server in front of the application refuses by itself, without a body: it is no HTTP.
 BARE = {0, 400, 405, 414, 431, 501, 505}
+# Whose page of one row is walked, and which row that is; what is left is walked with an id of another room.
+ROWS = {
+    "/accounts/user/": "buyer",
+    "/catalog/product/": "product_id",
+    "/orders/order/": "order_id",
+    "/webhooks/webhook/": "webhook_id",
+}
 # Places of a request that can make it no HTTP at all.
 MAYBE_NO_HTTP = {"wire", "method", "path", "header", "query"}
 GROUPS = [*TAGS, "Pages", "Pages for staff"]
@@ -68,9 +75,10 @@ def doors(scene: Scene, group: str) -> list[Door]:
         return [Door("GET", "/live"), Door("GET", "/health/live")]
     found = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", f"/{pattern}") for pattern in patterns(get_resolver())}
     pages = {path for path in found if not path.startswith("/api/v1/") and path not in CONTRACT["paths"]}
-    plain = {
-        re.sub(r"[\^$]|\(\?P<\w+>[^)]*\)|\\", "", path).replace("{object_id}", scene.ids["order_id"]) for path in pages
-    }
+    plain = {re.sub(r"[\^$]|\(\?P<\w+>[^)]*\)|\\", "", path) for path in pages}
+    for room, name in ROWS.items():
+        plain = {path.replace("{object_id}", scene.ids[name]) if room in path else path for path in plain}
+    plain = {path.replace("{object_id}", scene.ids["order_id"]) for path in plain}
     staff = {path for path in plain if path.startswith("/admin/")}
     return [Door("GET", path) for path in sorted(staff if group == "Pages for staff" else plain - staff)]
 

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from tests.stack.private import SoukStack, wait_for
-from tests.web.browsing import DESKTOP, PHONE, Window, expect, picture
+from tests.web.browsing import DESKTOP, PHONE, Window, breaking_out, expect, picture
 from tests.web.conftest import Opener
 from tests.web.people import PASSWORD, Person
 
@@ -141,7 +141,7 @@ def test_a_dead_letter_is_read_and_requeued(desk: Desk, buyer: Person, database:
         [found[0], json.dumps({"type": found[1]}), "Traceback: it could not be borne."],
     )
     tab = desk.go(f"reactions/deadletter/?q={found[0]}")
-    tab.get_by_role("link", name="payments").first.click()
+    tab.locator("#result_list").get_by_role("link", name="payments").click()
     desk.told("it could not be borne")
     desk.press("Requeue")
     desk.told("It is heard again.")
@@ -177,31 +177,79 @@ def test_who_may_only_read_orders_sees_neither_other_pages_nor_buttons(
     assert desk.go("accounts/user/").title().startswith("403")
 
 
-@pytest.mark.parametrize("look", LOOKS)
-def test_every_page_looks_well(look: str, open_window: Opener, staff: str, seller: Person, buyer: Person) -> None:
-    order = buyer.orders(seller.sells("A walnut bowl, turned by hand", tags=[]))
-    buyer.ask("POST", f"/orders/{order['id']}/confirm", {"payment": {"method": "card", "token": "tok_ok"}})
-    hook = seller.ask("POST", "/webhooks", {"url": "https://example.org/hook"}, status=201)
-    desk = signed_in(open_window, staff, **LOOKS[look])
-    for name, path in {
+WORST = "<script>alert(1)</script> {{ 7*7 }} " + "W" * 120 + " حقيبة \u202eمقلوب\u202c"
+
+
+@pytest.fixture(scope="module")
+def full(web_stack: SoukStack) -> dict[str, str]:
+    """A page of each kind with much on it, and with the worst that people type: name -> its address."""
+    seller, buyer = (
+        Person.register(web_stack.base_url, kind, display_name=WORST[:100]) for kind in ("seller", "buyer")
+    )
+    buyer.ask("PATCH", "/me", {"bio": WORST, "email": f"{'long' * 12}@example.org"})
+    bowl, worst = seller.sells("A walnut bowl, turned by hand"), seller.sells(WORST, description=WORST)
+    lines = [{"product_id": bowl, "quantity": 2}, {"product_id": worst, "quantity": 1}]
+    order = buyer.ask("POST", "/orders", {"lines": lines}, status=201)["id"]
+    paid = {"payment": {"method": "card", "token": "tok_ok"}}
+    buyer.ask("POST", f"/orders/{order}/confirm", paid)
+    wait_for(lambda: buyer.ask("GET", f"/orders/{order}")["state"] == "ACCEPTED", what="the order is accepted")
+    address = f"https://example.org/{'hook' * 40}"
+    hook = seller.ask("POST", "/webhooks", {"url": address, "description": WORST}, status=201)["id"]
+    with psycopg.connect(web_stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
+        error = "Traceback (most recent call last):\n" + '  File "souk/reactions/worker.py", line 1\n' * 30 + WORST
+        letter = at.execute(
+            "INSERT INTO reactions_deadletter (consumer, event_id, event, error, tries)"
+            " SELECT 'orders', id, %s, %s, 5 FROM eventlog_event WHERE subject_id = %s ORDER BY n LIMIT 1 RETURNING id",
+            [json.dumps({"type": "order.placed", "data": {"note": WORST}}), error, order],
+        ).fetchone()
+        event = at.execute("SELECT id FROM eventlog_event WHERE subject_id = %s LIMIT 1", [order]).fetchone()
+        payment = at.execute("SELECT id FROM payments_payment WHERE reference = %s", [order]).fetchone()
+        tag = at.execute(
+            "INSERT INTO catalog_tag (id, name, description, created, updated)"
+            " VALUES (uuidv7(), %s, %s, now(), now()) RETURNING id", [f"worst-{uuid4().hex[:6]}", WORST],
+        ).fetchone()  # fmt: skip
+    assert None not in (letter, event, payment, tag)
+    return {
         "overview": "",
         "orders": "orders/order/",
-        "order": f"orders/order/{order['id']}/change/",
+        "orders-filtered": "orders/order/?state=ACCEPTED",
+        "orders-none": f"orders/order/?q={uuid4()}",
+        "order": f"orders/order/{order}/change/",
         "payments": "payments/payment/",
+        "payment": f"payments/payment/{payment[0]}/change/",
         "products": "catalog/product/",
+        "product": f"catalog/product/{worst}/change/",
         "tags": "catalog/tag/",
+        "tag": f"catalog/tag/{tag[0]}/change/",
         "users": "accounts/user/",
         "user": f"accounts/user/{buyer.id}/change/",
         "groups": "auth/group/",
         "group": "auth/group/add/",
-        "webhook": f"webhooks/webhook/{hook['id']}/change/",
+        "webhooks": "webhooks/webhook/",
+        "webhook": f"webhooks/webhook/{hook}/change/",
         "letters": "reactions/deadletter/",
+        "letter": f"reactions/deadletter/{letter[0]}/change/",
         "events": "eventlog/event/",
-    }.items():
+        "event": f"eventlog/event/{event[0]}/change/",
+        "password": "password_change/",
+    }
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_every_page_looks_well(look: str, open_window: Opener, staff: str, full: dict[str, str]) -> None:
+    door = open_window(**LOOKS[look]).context.new_page()
+    door.goto("/admin/")
+    picture(door, f"staff-sign-in-{look}")
+    desk = signed_in(open_window, staff, **LOOKS[look])
+    for name, path in full.items():
         tab = desk.go(path)
         picture(tab, f"staff-{name}-{look}")
-        assert tab.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
-    desk.go(f"accounts/user/{buyer.id}/change/")
-    desk.tab.get_by_role("link", name="Appoint to the staff", exact=True).first.click()
-    expect(desk.tab.locator("#dialog form")).to_be_visible()
-    picture(desk.tab, f"staff-appoint-{look}", whole=False)
+        assert breaking_out(tab) == [], name
+    for page, button in (("user", "Appoint to the staff"), ("order", "Cancel the order"), ("tag", "Change")):
+        desk.go(full[page])
+        desk.tab.get_by_role("link", name=button, exact=True).first.click()
+        expect(desk.tab.locator("#dialog form")).to_be_visible()
+        picture(desk.tab, f"staff-{page}-dialog-{look}", whole=False)
+    desk.window.refusals |= {404}
+    desk.go("nothing/here/")
+    picture(desk.tab, f"staff-nothing-{look}")

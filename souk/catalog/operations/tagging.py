@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from django.db import IntegrityError, connection, transaction
 
 from souk.accounts.models import User
@@ -55,14 +57,18 @@ def delete_tag(*, tag: Tag, staff: User | None = None) -> None:
     _note(tag, "tag.delete", staff)
 
 
-def lock_tag(*, name: str) -> Tag:
-    """The tag, to be changed: nobody puts tags on products until the transaction ends. Raises NotFound."""
+def lock_tag(*, name: str | None = None, tag_id: UUID | None = None) -> Tag:
+    """The tag of this name or id, to be changed: nobody puts tags on products until the transaction ends.
+
+    By its id where somebody decided by what a page showed: by then the name may be another tag's. Raises NotFound.
+    """
     with connection.cursor() as cursor:
         # Before any row: whoever writes a product takes the shared side of this lock before its search row.
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('souk.tags', 0))")
-    tag: Tag | None = Tag.objects.named([name]).select_for_update(no_key=True).first()
+    asked = Tag.objects.filter(pk=tag_id) if name is None else Tag.objects.named([name])
+    tag: Tag | None = asked.select_for_update(no_key=True).first()
     if tag is None:
-        raise NotFound
+        raise NotFound("There is no such tag.")
     return tag
 
 

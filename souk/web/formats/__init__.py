@@ -1,0 +1,1 @@
+"""How the pages for staff write moments; Django finds the module by this name."""
