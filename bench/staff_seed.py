@@ -8,21 +8,26 @@ from psycopg import sql
 from bench.serving import make_callers, make_products
 from souk.orders.models import Order
 
-BUYERS, PRODUCTS, CHUNK = 2000, 1000, 50_000
+BUYERS, PRODUCTS, CHUNK = 2000, 1000, 20_000
 # Nine in ten accepted, the others spread over what else may become of an order; a payment for each that had one.
 ORDERS = """
-WITH buyers AS (SELECT array_agg(id ORDER BY id) AS ids FROM accounts_user WHERE username LIKE 'buyer-%%'),
+WITH buyers AS (
+    SELECT id, row_number() OVER (ORDER BY id) - 1 AS place, count(*) OVER () AS number
+      FROM accounts_user WHERE username LIKE 'buyer-%%'
+),
 made AS (
     INSERT INTO orders_order (id, created, updated, last_sequence, state, currency, total, expires_at, buyer_id,
                               closed_at, confirmed_at, accepted_at, reason)
     SELECT uuidv7(), now(), now(), 1, state, 'EUR', 1999, now() + interval '1 day',
-           (SELECT ids[1 + n %% cardinality(ids)] FROM buyers),
+           buyers.id,
            CASE WHEN state IN ('CANCELLED', 'NOT_CONFIRMED') THEN now() END,
            CASE WHEN state IN ('CONFIRMED', 'ACCEPTED') THEN now() END, CASE WHEN state = 'ACCEPTED' THEN now() END,
            CASE WHEN state = 'NOT_CONFIRMED' THEN 'expired' END
       FROM (SELECT n, CASE WHEN n %% 100 < 90 THEN 'ACCEPTED' WHEN n %% 100 < 95 THEN 'NOT_CONFIRMED'
-                           WHEN n %% 100 < 99 THEN 'CANCELLED' ELSE 'CONFIRMED' END AS state
+                           WHEN n %% 100 < 98 THEN 'CANCELLED' WHEN n %% 100 < 99 THEN 'CONFIRMED'
+                           ELSE 'PENDING_CONFIRMATION' END AS state
               FROM generate_series(%(first)s::int, %(last)s::int) AS n) AS drawn
+      JOIN buyers ON place = n %% number
     RETURNING id, buyer_id, state
 ), line AS (
     INSERT INTO orders_orderline (id, created, updated, order_id, number, product_id, seller_id, seller_username,
@@ -40,6 +45,7 @@ made AS (
 ), later AS (
     INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor)
     SELECT 'order', id, 2, 'PENDING_CONFIRMATION', state, 'accept', 'system' FROM made
+     WHERE state <> 'PENDING_CONFIRMATION'
 )
 INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, audience)
 SELECT 'order.placed', 'order', id, 1, '{"state": "PENDING_CONFIRMATION"}', 'user:' || buyer_id, ARRAY[buyer_id]

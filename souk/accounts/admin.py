@@ -6,11 +6,13 @@ from typing import Any
 from uuid import UUID
 
 from django import forms
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import Group, Permission
+from django.db import IntegrityError
 from django.db.models import QuerySet
 from django.db.models.functions import Lower
 from django.http import HttpRequest
+from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldBooleanSwitchWidget
 
@@ -86,6 +88,7 @@ class UserPage(StaffPage):
     list_display = ("username", "display_name", "is_active", "is_staff", "created", "deleted")
     list_filter = ()
     exact_search = {"id": UUID, "id__in": known_as}
+    search_help_text = "User name, address or id"
     fields = (
         "id",
         "username",
@@ -179,6 +182,13 @@ class GroupPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return bool(request.user.has_perm(APPOINT))
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except IntegrityError:  # somebody else was between the form's look and its saving
+            messages.error(request, "Somebody else changed the groups meanwhile. Look again.")
+            return redirect("admin:auth_group_changelist")
 
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> Any:
         self._note(request.user, obj, "group.create")

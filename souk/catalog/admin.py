@@ -47,6 +47,7 @@ class TagPage(StaffPage):
     list_display = ("name", "description", "products_count", "created")
     ordering = ("name",)
     exact_search = {"name": str}
+    search_help_text = "The whole name"
     fields = ("id", "name", "description", "products_count", "created", "updated")
     readonly_fields = fields
     actions_list = ("new_tag",)
@@ -82,6 +83,7 @@ class ProductPage(StaffPage):
     list_display = ("title", "seller", "price", "state", "created", "deleted")
     list_select_related = ("seller",)
     exact_search = {"id": UUID, "seller__in": User.all_objects.named}
+    search_help_text = "Id, or the seller's user name"
     fields = (
         "id",
         "seller",

@@ -186,12 +186,17 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
         return SafeString("-")
     head = format_html_join("", '<th class="font-semibold pr-6 text-left">{}</th>', ((name,) for name in headers))
     body = format_html_join(
-        "",
-        "<tr>{}</tr>",
-        ((format_html_join("", '<td class="pr-6 py-1">{}</td>', ((_shown(cell),) for cell in row)),) for row in kept),
+        "", "<tr>{}</tr>", ((format_html_join("", "{}", ((_cell(value),) for value in row)),) for row in kept)
     )
-    return format_html("<table><tr>{}</tr>{}</table>", head, body)
+    # In a frame of its own: a title of two hundred letters must not widen the page.
+    return format_html('<div style="overflow-x: auto"><table><tr>{}</tr>{}</table></div>', head, body)
 
 
-def _shown(cell: Any) -> Any:
-    return f"{cell:%Y-%m-%d %H:%M:%S}" if isinstance(cell, datetime) else cell
+def _cell(value: Any) -> SafeString:
+    if isinstance(value, datetime):
+        return format_html('<td class="pr-6 py-1" style="white-space: nowrap">{}</td>', f"{value:%Y-%m-%d %H:%M:%S}")
+    return format_html(
+        '<td class="pr-6 py-1" style="overflow-wrap: anywhere; min-width: {}ch">{}</td>',
+        min(len(str(value)), 16),
+        value,
+    )

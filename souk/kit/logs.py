@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import sys
@@ -29,8 +30,15 @@ SHARED: list[structlog.typing.Processor] = [
 ]
 
 
-def _rendered(_logger: Any, _name: str, line: structlog.typing.EventDict) -> bytes:
-    return msgspec.json.encode(line, enc_hook=repr) + b"\n"
+def rendered(_logger: Any, _name: str, line: structlog.typing.EventDict) -> bytes:
+    """The line as ASCII: beyond it are marks that some terminals and readers of logs take for orders and line ends."""
+    try:
+        encoded = msgspec.json.encode(line, enc_hook=repr)
+    except UnicodeEncodeError:  # half a character, as a path may have one
+        encoded = b"\xff"
+    if not encoded.isascii():
+        encoded = json.dumps(line, default=repr).encode()
+    return encoded + b"\n"
 
 
 class _Output:
@@ -50,7 +58,7 @@ def configure_logging(*, debug: bool) -> None:
     """
     level = logging.DEBUG if debug else logging.INFO
     structlog.configure(
-        processors=[*SHARED, _rendered],
+        processors=[*SHARED, rendered],
         logger_factory=lambda *_: _Output(),
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,

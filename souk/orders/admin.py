@@ -48,6 +48,7 @@ class OrderPage(StaffPage):
     list_select_related = ("buyer",)
     list_filter = (StateFilter,)
     exact_search = {"id": UUID, "buyer__in": User.all_objects.named}
+    search_help_text = "Id, or the buyer's user name"
     fields = (
         "id",
         "buyer",

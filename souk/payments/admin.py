@@ -17,6 +17,7 @@ class PaymentPage(StaffPage):
 
     list_display = ("id", "reference", "attempt", "sum", "state", "decline_code", "created")
     exact_search = {"id": UUID, "reference": UUID}
+    search_help_text = "Id of the payment or its order"
     fields = (
         "id",
         "reference",

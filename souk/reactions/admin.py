@@ -22,6 +22,7 @@ class DeadLetterPage(StaffPage):
 
     list_display = ("consumer", "event_id", "event_type", "at")
     exact_search = {"event_id": UUID}
+    search_help_text = "Id of the event"
     fields = ("consumer", "event_id", "event", "error", "at")
     readonly_fields = fields
     actions_detail = ("requeue",)
@@ -58,6 +59,7 @@ class EventPage(StaffPage):
 
     list_display = ("created", "type", "subject_type", "subject_id", "actor", "position")
     exact_search = {"id": UUID, "subject_id": UUID}
+    search_help_text = "Id of the event or of its subject"
     fields = (
         "id",
         "type",

@@ -63,7 +63,10 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         found = health()
         context["numbers"] = [(name, _shown(number)) for name, number in _numbers().items()]
         context["status"] = found.status
-        context["checks"] = [(name, check.state, check.age_seconds) for name, check in found.checks.items()]
+        context["checks"] = [
+            (name.replace("_", " "), check.state, None if check.age_seconds is None else round(check.age_seconds, 1))
+            for name, check in found.checks.items()
+        ]
     return context
 
 

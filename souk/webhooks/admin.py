@@ -22,6 +22,7 @@ class WebhookPage(StaffPage):
     list_display = ("url", "owner", "state", "disabled_reason", "failing_since", "created", "deleted")
     list_select_related = ("owner",)
     exact_search = {"id": UUID, "owner__in": User.all_objects.named}
+    search_help_text = "Id, or the owner's user name"
     fields = (
         "id",
         "owner",

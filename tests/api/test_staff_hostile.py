@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 from django.contrib.auth.models import Group, Permission
+from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -377,3 +378,60 @@ def test_the_trail_names_who_did_it_even_when_they_are_gone(boss: Member, buyer:
     assert found == [(f"staff:{member}", UUID(buyer.id))]
     assert helper.get("eventlog/event/").status_code == 302
     assert f"staff:{member}" in boss.get(f"eventlog/event/?q={buyer.id}").content.decode()
+
+
+def test_no_row_of_any_kind_is_asked_for_by_its_number(boss: Member) -> None:
+    for kind in ContentType.objects.all():
+        for row in ("x", "0", str(uuid4()), "9" * 30):
+            assert boss.get(f"r/{kind.pk}/{row}/").status_code == 404, kind
+
+
+def test_a_group_takes_no_right_but_those_that_are_offered(boss: Member) -> None:
+    offered = Permission.objects.get(codename="view_order")
+    strange = [str(one.pk) for one in Permission.objects.exclude(codename__in=PERMISSIONS)[:3]]
+    for name, rights in (("readers", strange), ("readers", ["x"]), ("readers", ["9" * 30]), ("", [str(offered.pk)])):
+        refused = boss.send("/admin/auth/group/add/", name=name, permissions=rights)
+        assert (refused.status_code, Group.objects.count()) == (200, 0), (name, rights)
+    assert boss.send("/admin/auth/group/add/", name="readers", permissions=[str(offered.pk)]).status_code == 302
+    taken = boss.send("/admin/auth/group/add/", name="readers", permissions=[str(offered.pk)])
+    assert "already exists" in taken.content.decode()
+
+
+def test_two_members_make_one_group_at_once_and_one_of_them_is_told_so(boss: Member) -> None:
+    other = member_who_may("appoint_staff")
+    for number in range(5):
+        made = at_once(
+            [
+                lambda by=by, name=f"g-{number}": by.send("/admin/auth/group/add/", name=name)  # type: ignore[misc]
+                for by in (boss, other)
+            ]
+        )
+        assert sorted(one.status_code for one in made) in ([200, 302], [302, 302]), made
+    assert Group.objects.filter(name__startswith="g-").count() == 5
+
+
+def test_a_member_is_appointed_into_a_group_or_told_that_it_is_gone(boss: Member, buyer: SignedIn) -> None:
+    other = member_who_may("appoint_staff")
+    for number in range(5):
+        group = Group.objects.create(name=f"g-{number}")
+        told = at_once(
+            [
+                lambda pk=group.pk: boss.press("accounts/user", buyer.id, "appoint", groups=str(pk)),  # type: ignore[misc]
+                lambda pk=group.pk: other.send(f"/admin/auth/group/{pk}/delete/", post="yes"),  # type: ignore[misc]
+            ]
+        )
+        assert all(one.status_code < 400 for one in told), told
+        assert not User.objects.get(pk=buyer.id).is_superuser
+
+
+def test_the_front_page_tells_todays_numbers_and_the_health_of_the_path(
+    shop: Shop, boss: Member, seller: SignedIn, buyer: SignedIn
+) -> None:
+    order = buyer.order((seller.offer(), 1)).body["id"]
+    assert buyer.post(f"/orders/{order}/cancel").status == 200
+    text = re.sub(r"<[^>]+>|\s+", " ", boss.get("").content.decode())
+    numbers = {"New accounts": 3, "New products": 2, "Orders placed": 2, "Orders accepted": 0, "Dead letters": 1}
+    for name, number in (numbers | {"Waiting for confirmation": 1}).items():
+        assert re.search(rf"{name}\s+{number}\s", text), (name, text)
+    assert "Health:" in text
+    assert "database" in text

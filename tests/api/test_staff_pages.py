@@ -53,7 +53,7 @@ class Member:
         """A page."""
         return self.client.get(f"/admin/{address}")
 
-    def send(self, address: str, **fields: str) -> Any:
+    def send(self, address: str, **fields: Any) -> Any:
         """A form, with the token that its page brings."""
         return self.client.post(address, {"csrfmiddlewaretoken": self.token(address) or self.token(), **fields})
 
@@ -261,7 +261,9 @@ def test_a_list_counts_nothing_and_reads_by_an_index(
             with CaptureQueriesContext(
                 connection,
             ) as asked:
-                assert boss.get(f"{kind}/{query}").status_code in (200, 302), kind
+                assert boss.get(f"{kind}/{query}").status_code == (
+                    400 if kind != "orders/order" and "state" in query else 200
+                )
             tables = [one["sql"] for one in asked.captured_queries if f'FROM "{kind.replace("/", "_")}"' in one["sql"]]
             assert not [sql for sql in tables if "COUNT(" in sql]
             plans = [rows_of("EXPLAIN " + sql.replace("%", "%%")) for sql in tables]

@@ -177,7 +177,7 @@ def test_who_may_only_read_orders_sees_neither_other_pages_nor_buttons(
     assert desk.go("accounts/user/").title().startswith("403")
 
 
-WORST = "<script>alert(1)</script> {{ 7*7 }} " + "W" * 120 + " حقيبة \u202eمقلوب\u202c"
+WORST = "<script>alert(1)</script> {{ 7*7 }} " + "W" * 120
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,10 @@ def full(web_stack: SoukStack) -> dict[str, str]:
         Person.register(web_stack.base_url, kind, display_name=WORST[:100]) for kind in ("seller", "buyer")
     )
     buyer.ask("PATCH", "/me", {"bio": WORST, "email": f"{'long' * 12}@example.org"})
-    bowl, worst = seller.sells("A walnut bowl, turned by hand"), seller.sells(WORST, description=WORST)
+    bowl, worst = (
+        seller.sells("A walnut bowl, turned by hand"),
+        seller.sells(f"{WORST} حقيبة \u202eمقلوب", description=WORST),
+    )
     lines = [{"product_id": bowl, "quantity": 2}, {"product_id": worst, "quantity": 1}]
     order = buyer.ask("POST", "/orders", {"lines": lines}, status=201)["id"]
     paid = {"payment": {"method": "card", "token": "tok_ok"}}
@@ -241,10 +244,11 @@ def test_every_page_looks_well(look: str, open_window: Opener, staff: str, full:
     door.goto("/admin/")
     picture(door, f"staff-sign-in-{look}")
     desk = signed_in(open_window, staff, **LOOKS[look])
+    found = []
     for name, path in full.items():
         tab = desk.go(path)
         picture(tab, f"staff-{name}-{look}")
-        assert breaking_out(tab) == [], name
+        found += [f"{name}: {one}" for one in breaking_out(tab)]
     for page, button in (("user", "Appoint to the staff"), ("order", "Cancel the order"), ("tag", "Change")):
         desk.go(full[page])
         desk.tab.get_by_role("link", name=button, exact=True).first.click()
@@ -253,3 +257,4 @@ def test_every_page_looks_well(look: str, open_window: Opener, staff: str, full:
     desk.window.refusals |= {404}
     desk.go("nothing/here/")
     picture(desk.tab, f"staff-nothing-{look}")
+    assert found == []

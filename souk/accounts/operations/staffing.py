@@ -24,7 +24,9 @@ def appoint_staff(*, username: str, groups: Sequence[str] = (), is_staff: bool =
     user, ValidationFailed for an unknown group.
     """
     user = lock_named(username=username)
-    found = list(Group.objects.filter(name__in=groups)) if is_staff else []
+    # Locked, so that none of them is deleted before its member is in it.
+    asked = Group.objects.filter(name__in=groups).order_by("pk").select_for_update(no_key=True)
+    found = list(asked) if is_staff else []
     if is_staff and len(found) < len(set(groups)):
         missing = sorted(set(groups) - {group.name for group in found})
         raise ValidationFailed(f"There is no group {', '.join(missing)}.")
