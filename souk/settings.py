@@ -182,6 +182,7 @@ UNFOLD = {
     "SITE_SYMBOL": "storefront",
     # Without one the browser asks for /favicon.ico, and complains.
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "/static/shop/icon.svg"}],
+    "STYLES": ["/reading/pages/staff.css"],
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,
     "DASHBOARD_CALLBACK": "souk.web.dashboard.dashboard",

@@ -14,7 +14,11 @@ from django.db.models.functions import Lower
 from django.http import HttpRequest
 from django.shortcuts import redirect
 from unfold.admin import ModelAdmin
-from unfold.widgets import UnfoldAdminSelectMultipleWidget, UnfoldBooleanSwitchWidget
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminSelectMultipleWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from souk.accounts.models import User
 from souk.accounts.operations import appoint_staff, end_tokens, lock_user, note_act, unlock_user
@@ -170,12 +174,14 @@ class GroupPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     list_display = ("name",)
     search_fields = ("name",)
-    filter_horizontal = ("permissions",)
 
     def formfield_for_manytomany(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         if db_field.name == "permissions":
-            kwargs["queryset"] = offered_permissions()
-        return super().formfield_for_manytomany(db_field, request, **kwargs)
+            kwargs |= {"queryset": offered_permissions(), "widget": UnfoldAdminCheckboxSelectMultipleWidget()}
+        field = super().formfield_for_manytomany(db_field, request, **kwargs)
+        field.label_from_instance = lambda permission: permission.name
+        field.help_text = ""
+        return field
 
     def has_module_permission(self, request: HttpRequest) -> bool:
         return bool(request.user.has_perm(APPOINT))

@@ -36,6 +36,7 @@ from souk.kit.problem import NotFound, Refused, refusal_of
 # Deeper pages are not read but narrowed down: every page skips all rows before it.
 DEEPEST_PAGE = 200
 PAGE = 50
+LONGEST_WORD = 24  # letters that a cell of a small table keeps on one line
 
 
 class InfinitePaginator(unfold_paginator.InfinitePaginator):  # type: ignore[misc]  # unfold has no types
@@ -193,10 +194,6 @@ def table(headers: Iterable[str], rows: Iterable[Iterable[Any]]) -> SafeString:
 
 
 def _cell(value: Any) -> SafeString:
-    if isinstance(value, datetime):
-        return format_html('<td class="pr-6 py-1" style="white-space: nowrap">{}</td>', f"{value:%Y-%m-%d %H:%M:%S}")
-    return format_html(
-        '<td class="pr-6 py-1" style="overflow-wrap: anywhere; min-width: {}ch">{}</td>',
-        min(len(str(value)), 16),
-        value,
-    )
+    text = f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+    wraps = "min-width: 16ch" if len(text) > LONGEST_WORD else "white-space: nowrap"
+    return format_html('<td class="pr-6 py-1" style="{}">{}</td>', wraps, text)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from uuid import UUID
 
 from django.contrib import admin
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 
 from souk.accounts.models import User
 from souk.accounts.operations import note_act
@@ -23,7 +25,7 @@ class DeadLetterPage(StaffPage):
     list_display = ("consumer", "event_id", "event_type", "at")
     exact_search = {"event_id": UUID}
     search_help_text = "Id of the event"
-    fields = ("consumer", "event_id", "event", "error", "at")
+    fields = ("consumer", "event_id", "event", "traceback", "tries", "at")
     readonly_fields = fields
     actions_detail = ("requeue",)
 
@@ -46,6 +48,11 @@ class DeadLetterPage(StaffPage):
             consumer=letter.consumer,
         )
         return "It is heard again." if requeued.events else "There is no such event in the log: the letter is gone."
+
+    @admin.display(description="Last error")
+    def traceback(self, letter: DeadLetter) -> SafeString:
+        """The last try's, line by line."""
+        return format_html("<pre>{}</pre>", letter.error)
 
     @admin.display(description="Type")
     def event_type(self, letter: DeadLetter) -> str:
