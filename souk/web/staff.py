@@ -86,8 +86,8 @@ for model in list(admin.site._registry):
     if model._meta.app_label == "oauth2_provider":
         admin.site.unregister(model)
 found_by_unfold = admin.site.search  # type: ignore[attr-defined]  # unfold's site is in the place of Django's
-admin.site.search = search  # type: ignore[attr-defined]
-admin.site.password_change = another_password  # type: ignore[assignment]
+admin.site.search = search  # type: ignore[attr-defined]  # the same
+admin.site.password_change = another_password  # type: ignore[assignment]  # a function in the place of a method
 admin.site.login_form = SignInForm
 admin.site.index_title = "Overview"
 patterns, *names = admin.site.urls

@@ -180,12 +180,9 @@ def test_who_may_only_read_orders_sees_neither_other_pages_nor_buttons(
 WORST = "<script>alert(1)</script> {{ 7*7 }} " + "W" * 120
 
 
-@pytest.fixture(scope="module")
-def full(web_stack: SoukStack) -> dict[str, str]:
-    """A page of each kind with much on it, and with the worst that people type: name -> its address."""
-    seller, buyer = (
-        Person.register(web_stack.base_url, kind, display_name=WORST[:100]) for kind in ("seller", "buyer")
-    )
+def bought_from_the_worst(base_url: str) -> dict[str, str]:
+    """An accepted order of the worst that people type, and a webhook; the ids of what there is then."""
+    seller, buyer = (Person.register(base_url, kind, display_name=WORST[:100]) for kind in ("seller", "buyer"))
     buyer.ask("PATCH", "/me", {"bio": WORST, "email": f"{'long' * 12}@example.org"})
     bowl, worst = (
         seller.sells("A walnut bowl, turned by hand"),
@@ -198,7 +195,12 @@ def full(web_stack: SoukStack) -> dict[str, str]:
     wait_for(lambda: buyer.ask("GET", f"/orders/{order}")["state"] == "ACCEPTED", what="the order is accepted")
     address = f"https://example.org/{'hook' * 40}"
     hook = seller.ask("POST", "/webhooks", {"url": address, "description": WORST}, status=201)["id"]
-    with psycopg.connect(web_stack.environment["SOUK_DATABASE_URL"], autocommit=True) as at:
+    return {"order": order, "product": worst, "user": buyer.id, "webhook": hook}
+
+
+def told_of_it(url: str, order: str) -> dict[str, str]:
+    """A dead letter of that order and a tag, written into the database; their ids, the payment's and the event's."""
+    with psycopg.connect(url, autocommit=True) as at:
         error = "Traceback (most recent call last):\n" + '  File "souk/reactions/worker.py", line 1\n' * 30 + WORST
         letter = at.execute(
             "INSERT INTO reactions_deadletter (consumer, event_id, event, error, tries)"
@@ -211,29 +213,40 @@ def full(web_stack: SoukStack) -> dict[str, str]:
             "INSERT INTO catalog_tag (id, name, description, created, updated)"
             " VALUES (uuidv7(), %s, %s, now(), now()) RETURNING id", [f"worst-{uuid4().hex[:6]}", WORST],
         ).fetchone()  # fmt: skip
-    assert None not in (letter, event, payment, tag)
+    assert letter is not None
+    assert event is not None
+    assert payment is not None
+    assert tag is not None
+    return {"letter": str(letter[0]), "event": str(event[0]), "payment": str(payment[0]), "tag": str(tag[0])}
+
+
+@pytest.fixture(scope="module")
+def full(web_stack: SoukStack) -> dict[str, str]:
+    """A page of each kind with much on it: name -> its address."""
+    rows = bought_from_the_worst(web_stack.base_url)
+    rows |= told_of_it(web_stack.environment["SOUK_DATABASE_URL"], rows["order"])
     return {
         "overview": "",
         "orders": "orders/order/",
         "orders-filtered": "orders/order/?state=ACCEPTED",
         "orders-none": f"orders/order/?q={uuid4()}",
-        "order": f"orders/order/{order}/change/",
+        "order": f"orders/order/{rows['order']}/change/",
         "payments": "payments/payment/",
-        "payment": f"payments/payment/{payment[0]}/change/",
+        "payment": f"payments/payment/{rows['payment']}/change/",
         "products": "catalog/product/",
-        "product": f"catalog/product/{worst}/change/",
+        "product": f"catalog/product/{rows['product']}/change/",
         "tags": "catalog/tag/",
-        "tag": f"catalog/tag/{tag[0]}/change/",
+        "tag": f"catalog/tag/{rows['tag']}/change/",
         "users": "accounts/user/",
-        "user": f"accounts/user/{buyer.id}/change/",
+        "user": f"accounts/user/{rows['user']}/change/",
         "groups": "auth/group/",
         "group": "auth/group/add/",
         "webhooks": "webhooks/webhook/",
-        "webhook": f"webhooks/webhook/{hook}/change/",
+        "webhook": f"webhooks/webhook/{rows['webhook']}/change/",
         "letters": "reactions/deadletter/",
-        "letter": f"reactions/deadletter/{letter[0]}/change/",
+        "letter": f"reactions/deadletter/{rows['letter']}/change/",
         "events": "eventlog/event/",
-        "event": f"eventlog/event/{event[0]}/change/",
+        "event": f"eventlog/event/{rows['event']}/change/",
         "password": "password_change/",
     }
 
