@@ -88,7 +88,7 @@ def measured(url: str, home: Path, *, orders: int) -> dict[str, Any]:
     if not User.all_objects.filter(username="boss").exists():
         seed(url, orders=orders)
         create_user(username="boss", password=secrets.token_urlsafe(), is_staff=True)
-    client = Client()
+    client = Client(SERVER_NAME="127.0.0.1")
     client.force_login(User.objects.get(username="boss"), backend="souk.accounts.authentication.PasswordBackend")
     return {address or "overview": looked_at(client, address) for address in lists()}
 
