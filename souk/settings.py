@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from environs import Env, EnvError, validate
+from environs import EnvError, FileAwareEnv, validate
 from psycopg.conninfo import conninfo_to_dict
 
 PACKAGE = Path(__file__).resolve().parent
 CHECKOUT = PACKAGE.parent
-env = Env()
+# NAME_FILE=/run/secrets/name says where the value of NAME stands, for every NAME: secrets of containers come so.
+env = FileAwareEnv(strip_whitespace=True)
 
 HOME = Path(env.str("SOUK_HOME", "") or (CHECKOUT if (CHECKOUT / "pyproject.toml").exists() else Path.cwd()) / ".souk")
 HOME = HOME.expanduser().absolute()
@@ -80,6 +81,8 @@ READS_AT_ONCE = env.int("SOUK_READS_AT_ONCE", 1, validate=validate.Range(min=1))
 METRICS_TOKEN = env.str("SOUK_METRICS_TOKEN", "")
 # prometheus_client's own variable: the folder in which the processes of one machine count. The stack sets it.
 METRICS_FOLDER = env.str("PROMETHEUS_MULTIPROC_DIR", "")
+# Touched every second by worker and clock while all their threads live: for a container's health check.
+ALIVE_FILE = env.str("SOUK_ALIVE_FILE", "")
 # OpenTelemetry's own variables; its exporter and sampler read the others themselves. Off unless a collector is named.
 _COLLECTED = any(env.str(f"OTEL_EXPORTER_OTLP_{name}", "") for name in ("ENDPOINT", "TRACES_ENDPOINT"))
 TRACES = env.str(

@@ -6,9 +6,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 import redis
 import structlog
+from django.conf import settings
 from django.db import Error, close_old_connections, connection, connections
 
 from souk.kit.postgresql.pooling import count_pool
@@ -39,6 +41,8 @@ def run_threads(works: Mapping[str, Callable[[], float]], *, stop: threading.Eve
         thread.start()
     while not stop.wait(1):
         count_pool()
+        if settings.ALIVE_FILE:
+            Path(settings.ALIVE_FILE).touch()
         dead = [thread.name for thread in threads if not thread.is_alive()]
         if dead and not stop.is_set():
             raise RuntimeError(f"These threads ended by themselves: {', '.join(dead)}")

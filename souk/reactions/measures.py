@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from prometheus_client import Counter, Histogram
+from souk.kit.counting import Counter, Histogram
 
 heard = Counter("souk_events_heard", "Events that a consumer had its effect of.", ["consumer"])
 failed = Counter("souk_events_failed", "Tries that failed.", ["consumer"])

@@ -15,9 +15,9 @@ import httpx
 import structlog
 from django.conf import settings
 from django.db import Error
-from prometheus_client import Counter
 
 from souk.kit import tracing
+from souk.kit.counting import Counter
 from souk.webhooks.gateway import Message, Sent, open_client, send
 from souk.webhooks.operations import Due, queue_deliveries, settle_delivery, take_due_deliveries
 
