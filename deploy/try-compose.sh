@@ -1,7 +1,7 @@
 #!/bin/bash
 # Builds and runs the whole composition where public images cannot be pulled: a Docker engine from Debian's packages when
 # none answers, stand-ins for the images (deploy/stand-ins), the main job through Caddy, and the same while one container
-# after the other is killed. Prints a summary and takes everything down. Needs root, Debian, Maven, some 25 GB of disk.
+# after the other is killed. Prints a summary and takes everything down. Needs root, Debian, Maven, some 8 GB of disk (60 where the engine must copy layers).
 #
 #   deploy/try-compose.sh           all of it; --keep leaves it running, --no-build takes the images of the last time
 #
@@ -72,9 +72,12 @@ start_engine() {
         path=$room/bin:$PATH
         PATH=$path iptables -nL >/dev/null 2>&1 && PATH=$path iptables -t nat -nL >/dev/null 2>&1 || rules=(--iptables=false)
     fi
-    say "starting dockerd ${rules[*]}"
+    # overlay2 where the kernel and the folder can: with vfs each step of a build copies its whole image twice.
+    local driver=vfs
+    if grep -qw overlay /proc/filesystems && [ "$(stat -fc %T "$work")" != overlayfs ]; then driver=overlay2; fi
+    say "starting dockerd on $driver ${rules[*]}"
     PATH=$path dockerd --host "$DOCKER_HOST" --data-root "$work/docker" --exec-root "$room/exec" --pidfile "$room/pid" \
-        --storage-driver=vfs "${rules[@]}" >"$work/dockerd.log" 2>&1 &
+        --storage-driver="$driver" "${rules[@]}" >"$work/dockerd.log" 2>&1 &
     engine=$!
     for _ in $(seq 60); do
         docker info >/dev/null 2>&1 && return
