@@ -59,7 +59,7 @@ class Sessions(_PagesOnly, SessionMiddleware):
 class Forgery(_PagesOnly, CsrfViewMiddleware):
     """A form must come from a page of ours."""
 
-    def process_request(self, request: HttpRequest) -> HttpResponse | None:
+    def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]  # an answer is taken
         try:
             super().process_request(request)
         except Error as error:  # what it compares with lies in the session

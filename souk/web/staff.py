@@ -90,6 +90,6 @@ admin.site.search = search  # type: ignore[attr-defined]  # the same
 admin.site.password_change = another_password  # type: ignore[assignment]  # a function in the place of a method
 admin.site.login_form = SignInForm
 admin.site.index_title = "Overview"
-patterns, *names = admin.site.urls
+patterns, application, site = admin.site.urls
 # Nothing here has a page on the site that Django could lead to; and it asks the database for any id that is sent.
-pages = ([one for one in patterns if getattr(one, "name", "") != "view_on_site"], *names)
+pages = ([one for one in patterns if getattr(one, "name", "") != "view_on_site"], application, site)
