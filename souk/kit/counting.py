@@ -23,4 +23,4 @@ def this_process() -> str:
 
 # Without PROMETHEUS_MULTIPROC_DIR there are no files, and the class is another one.
 if values.ValueClass._multiprocess:
-    values.ValueClass = values.MultiProcessValue(this_process)
+    values.ValueClass = values.MultiProcessValue(this_process)  # type: ignore[no-untyped-call]  # it has no types
