@@ -196,6 +196,14 @@ class GroupPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
             messages.error(request, "Somebody else changed the groups meanwhile. Look again.")
             return redirect("admin:auth_group_changelist")
 
+    def delete_model(self, request: HttpRequest, obj: Group) -> None:
+        self.delete_queryset(request, Group.objects.filter(pk=obj.pk))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
+        # Locked first: whoever is appointed meanwhile is in it by now and leaves it, or is told that it is gone.
+        groups = list(queryset.order_by("pk").select_for_update().values_list("pk", flat=True))
+        super().delete_queryset(request, Group.objects.filter(pk__in=groups))
+
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> Any:
         self._note(request.user, obj, "group.create")
         return super().log_addition(request, obj, message)
