@@ -32,7 +32,7 @@ SETTINGS: Mapping[str, str] = {
     "unix_socket_directories": "''",
     "max_connections": "60",
     "superuser_reserved_connections": "3",
-    "shared_buffers": "128MB",
+    "shared_buffers": "64MB",
     "work_mem": "8MB",
     "maintenance_work_mem": "64MB",
     "effective_cache_size": "512MB",
