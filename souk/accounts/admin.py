@@ -201,7 +201,7 @@ class GroupPage(ModelAdmin):  # type: ignore[misc]  # unfold has no types
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Group]) -> None:
         # Locked first: whoever is appointed meanwhile is in it by now and leaves it, or is told that it is gone.
-        groups = list(queryset.order_by("pk").select_for_update().values_list("pk", flat=True))
+        groups = list(queryset.order_by("pk").select_for_update(no_key=True).values_list("pk", flat=True))
         super().delete_queryset(request, Group.objects.filter(pk__in=groups))
 
     def log_addition(self, request: HttpRequest, obj: Group, message: Any) -> Any:

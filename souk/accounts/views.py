@@ -74,10 +74,15 @@ class GuessThrottle(BaseThrottle):
         return True
 
 
-class Users(Door):
-    """`GET`, `POST /users`."""
+class StrangersDoor(Door):
+    """A door that strangers may post to: limited by their address, and there is nobody whose key it could be."""
 
-    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
+    idempotent = False
+    throttle_classes = [RequestThrottle, RegistrationThrottle]
+
+
+class Users(StrangersDoor):
+    """`GET`, `POST /users`."""
 
     def get_throttles(self) -> list[BaseThrottle]:
         return [RequestThrottle(), RegistrationThrottle()] if self.request.method == "POST" else [RequestThrottle()]
@@ -181,22 +186,16 @@ class Password(Door):
         return no_content()
 
 
-class PasswordResets(Door):
+class PasswordResets(StrangersDoor):
     """`POST /password-resets`."""
-
-    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
-    throttle_classes = [RequestThrottle, RegistrationThrottle]
 
     def post(self, request: Request) -> HttpResponse:
         request_password_reset(email=parsed(PasswordResetIn, request).email)
         return answer(AcceptedOut(), status=202)
 
 
-class PasswordResetConfirmation(Door):
+class PasswordResetConfirmation(StrangersDoor):
     """`POST /password-resets/confirm`."""
-
-    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
-    throttle_classes = [RequestThrottle, RegistrationThrottle]
 
     def post(self, request: Request) -> HttpResponse:
         asked = parsed(ConfirmResetIn, request)
@@ -204,11 +203,8 @@ class PasswordResetConfirmation(Door):
         return no_content()
 
 
-class EmailConfirmation(Door):
+class EmailConfirmation(StrangersDoor):
     """`POST /email-verifications/confirm`."""
-
-    idempotent = False  # strangers may ask too, and of them there is nobody whose key it could be
-    throttle_classes = [RequestThrottle, RegistrationThrottle]
 
     def post(self, request: Request) -> HttpResponse:
         verify_email(token=parsed(ConfirmEmailIn, request).token)

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import sys
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -32,13 +33,11 @@ SHARED: list[structlog.typing.Processor] = [
 
 def rendered(_logger: Any, _name: str, line: structlog.typing.EventDict) -> bytes:
     """The line as ASCII: beyond it are marks that some terminals and readers of logs take for orders and line ends."""
-    try:
+    with suppress(UnicodeEncodeError):  # half a character, as a path may have one
         encoded = msgspec.json.encode(line, enc_hook=repr)
-    except UnicodeEncodeError:  # half a character, as a path may have one
-        encoded = b"\xff"
-    if not encoded.isascii():
-        encoded = json.dumps(line, default=repr).encode()
-    return encoded + b"\n"
+        if encoded.isascii():
+            return encoded + b"\n"
+    return json.dumps(line, default=repr).encode() + b"\n"
 
 
 class _Output:

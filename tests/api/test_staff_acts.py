@@ -28,14 +28,6 @@ from tests.conftest import empty_tables
 REASON = {"reason": "Because it must be so"}
 
 
-@pytest.fixture
-def boss(clean_database: None) -> Member:
-    create_user(username="boss", password=PASSWORD, is_staff=True)
-    member = Member("boss")
-    assert member.sign_in() == 302
-    return member
-
-
 def buttons() -> list[tuple[str, str]]:
     """Every button that there is: the page and its name."""
     return [

@@ -19,30 +19,13 @@ from souk.accounts.operations import appoint_staff, create_user
 from souk.eventlog.models import Event
 from souk.reactions.models import DeadLetter
 from tests.api.test_staff_acts import EXPECTED, Shop
-from tests.api.test_staff_pages import LISTS, Member, acts_of
+from tests.api.test_staff_pages import LISTS, Member, acts_of, signed_in
 from tests.books import rows_of
 from tests.callers import PASSWORD, SignedIn
 
 Button = tuple[str, str]
 ROWS = [kind for kind in LISTS if kind != "auth/group"]
 HOSTILE = "<script>alert(1)</script>{{ 7*7 }}\"' x-init=alert(2)"
-
-
-@pytest.fixture
-def boss(clean_database: None) -> Member:
-    create_user(username="boss", password=PASSWORD, is_staff=True)
-    return signed_in("boss")
-
-
-@pytest.fixture
-def shop(boss: Member, seller: SignedIn, buyer: SignedIn) -> Shop:
-    return Shop(seller, buyer, boss)
-
-
-def signed_in(username: str) -> Member:
-    member = Member(username)
-    assert member.sign_in() == 302
-    return member
 
 
 def member_who_may(*permissions: str) -> Member:

@@ -17,7 +17,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver
 
 from souk.accounts.models import User
-from souk.accounts.operations import appoint_staff, create_user, lock_user, purge_old_sessions
+from souk.accounts.operations import appoint_staff, lock_user, purge_old_sessions
 from souk.eventlog.models import Event
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.models import DeadLetter
@@ -68,11 +68,9 @@ class Member:
         return self.send(f"/admin/{kind}/{row}/{button}/", _form_submitted="on", **fields)
 
 
-@pytest.fixture
-def boss(clean_database: None) -> Member:
-    """Staff that may do everything, signed in."""
-    create_user(username="boss", password=PASSWORD, is_staff=True)
-    member = Member("boss")
+def signed_in(username: str) -> Member:
+    """A member of the staff, in the pages."""
+    member = Member(username)
     assert member.sign_in() == 302
     return member
 

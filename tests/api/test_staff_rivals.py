@@ -5,32 +5,19 @@ from __future__ import annotations
 from uuid import uuid4
 
 import psycopg
-import pytest
 from django.contrib.auth.models import Group
 from django.db import connection
 from django.test import Client
 
 from souk.accounts.models import User
-from souk.accounts.operations import create_user
 from souk.eventlog.models import Event
 from souk.reactions.models import DeadLetter
 from tests.api.test_staff_acts import REASON, Shop
-from tests.api.test_staff_hostile import member_who_may, signed_in
+from tests.api.test_staff_hostile import member_who_may
 from tests.api.test_staff_pages import Member, acts_of
 from tests.books import rows_of, stock_of
-from tests.callers import PASSWORD, SignedIn
+from tests.callers import SignedIn
 from tests.rivals import at_once, in_background, rival, wait_for_waiting
-
-
-@pytest.fixture
-def boss(clean_database: None) -> Member:
-    create_user(username="boss", password=PASSWORD, is_staff=True)
-    return signed_in("boss")
-
-
-@pytest.fixture
-def shop(boss: Member, seller: SignedIn, buyer: SignedIn) -> Shop:
-    return Shop(seller, buyer, boss)
 
 
 def test_two_members_cancel_an_order_and_one_of_them_is_told_so(

@@ -43,9 +43,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
             pgconn = self.connection.pgconn
-            for result in answered_together(pgconn, [said, partial(pgconn.send_query_params, b"COMMIT", None)]):
-                if result.status not in DONE:
-                    raise error_of(pgconn, result)
+            result = answered_together(pgconn, [said, partial(pgconn.send_query_params, b"COMMIT", None)])
+            if result.status not in DONE:
+                raise error_of(pgconn, result)
 
     def _rollback(self) -> None:
         self.last_words = None

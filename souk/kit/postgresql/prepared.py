@@ -133,8 +133,7 @@ class _Bound:
             return self.pgconn.exec_prepared(name, self.values, self.transformer.formats, form)
         self.began = True
         begin = partial(self.pgconn.send_query_params, b"BEGIN", None)
-        results = answered_together(self.pgconn, [begin, self.sending(name, form)])
-        return next((result for result in results if result.status not in DONE), results[-1])
+        return answered_together(self.pgconn, [begin, self.sending(name, form)])
 
     def sending(self, name: bytes, form: Format = Format.TEXT) -> Sending:
         """What sends it."""

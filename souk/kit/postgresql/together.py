@@ -22,11 +22,10 @@ Sending = Callable[[], None]
 DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
 
 
-def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> list[PGresult]:
-    """Send all, each by one of libpq's `send_...`, and wait for all: a result for each, in order.
+def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> PGresult:
+    """Send all, each by one of libpq's `send_...`, and wait for all: the result of the last, or of the one that failed.
 
-    After one that failed the others were not run (`PIPELINE_ABORTED`). Raises psycopg.OperationalError when the
-    connection is lost.
+    After one that failed the others are not run. Raises psycopg.OperationalError when the connection is lost.
     """
     pgconn.enter_pipeline_mode()
     try:
@@ -37,7 +36,7 @@ def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> list[PGres
     finally:
         with suppress(psycopg.OperationalError):  # of a lost connection, whose loss is told already
             pgconn.exit_pipeline_mode()
-    return results
+    return next((result for result in results if result.status not in DONE), results[-1])
 
 
 def _results(pgconn: PGconn) -> list[PGresult]:

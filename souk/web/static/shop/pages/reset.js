@@ -13,8 +13,18 @@ export function tokenField() {
   return field("Token", input("token", { value: found, autocomplete: "one-time-code", autocapitalize: "none", spellcheck: "false", maxlength: 128, required: true, dir: "ltr" }), { hint: found ? null : "The long word in the mail, on a line of its own." })
 }
 
-// What the API says of a token that is not good, in a person's words.
-export const tokenRefused = error => error.errors?.some(one => one.pointer === "/token") && { token: "This token is not good, or not any more: each works once, and for a limited time." }
+// Hands the token of a mail in, with what goes with it. Returns what to say at the fields, or null when it was taken.
+export async function handIn(path, fields, more = {}) {
+  const missing = missingOf(fields)
+  if (missing) return missing
+  try {
+    await request(path, { method: "POST", body: { token: fields.token.value.trim(), ...more }, anonymous: true })
+  } catch (error) {
+    if (error.errors?.some(one => one.pointer === "/token")) return { token: "This token is not good, or not any more: each works once, and for a limited time." }
+    throw error
+  }
+  return null
+}
 
 export async function page({ go }) {
   const fields = {
@@ -24,15 +34,8 @@ export async function page({ go }) {
   const { node } = form({
     fields, submit: "Set the password",
     async action() {
-      const missing = missingOf(fields)
-      if (missing) return missing
-      try {
-        await request("/password-resets/confirm", { method: "POST", body: { token: fields.token.value.trim(), new_password: fields.new_password.value }, anonymous: true })
-      } catch (error) {
-        const refused = tokenRefused(error)
-        if (refused) return refused
-        throw error
-      }
+      const wrong = await handIn("/password-resets/confirm", fields, { new_password: fields.new_password.value })
+      if (wrong) return wrong
       if (signedIn()) await signOut() // it ended just now, wherever it was
       tell("Your new password is set. Sign in with it.")
       return go("/signin")

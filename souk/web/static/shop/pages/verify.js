@@ -1,11 +1,10 @@
 // The token of a mail proves that the account's address is read by its owner.
 
-import { request } from "../api.js"
 import { h, show } from "../dom.js"
 import { form, heading, link, notice } from "../parts.js"
 import { signedIn } from "../session.js"
-import { loadUser, missingOf } from "../sign.js"
-import { tokenField, tokenRefused } from "./reset.js"
+import { loadUser } from "../sign.js"
+import { handIn, tokenField } from "./reset.js"
 
 export async function page() {
   const fields = { token: tokenField() }
@@ -13,15 +12,8 @@ export async function page() {
   const { node } = form({
     fields, submit: "Confirm the address",
     async action() {
-      const missing = missingOf(fields)
-      if (missing) return missing
-      try {
-        await request("/email-verifications/confirm", { method: "POST", body: { token: fields.token.value.trim() }, anonymous: true })
-      } catch (error) {
-        const refused = tokenRefused(error)
-        if (refused) return refused
-        throw error
-      }
+      const wrong = await handIn("/email-verifications/confirm", fields)
+      if (wrong) return wrong
       show(place, notice("good", "Your address is confirmed.", link(signedIn() ? "/account" : "/", { class: "strong" }, signedIn() ? "To your account" : "Look around")))
       await loadUser()
       return null

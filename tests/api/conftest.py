@@ -1,0 +1,23 @@
+"""Who acts in the tests of the pages for staff."""
+
+from __future__ import annotations
+
+import pytest
+
+from souk.accounts.operations import create_user
+from tests.api.test_staff_acts import Shop
+from tests.api.test_staff_pages import Member, signed_in
+from tests.callers import PASSWORD, SignedIn
+
+
+@pytest.fixture
+def boss(clean_database: None) -> Member:
+    """Staff that may do everything, signed in."""
+    create_user(username="boss", password=PASSWORD, is_staff=True)
+    return signed_in("boss")
+
+
+@pytest.fixture
+def shop(boss: Member, seller: SignedIn, buyer: SignedIn) -> Shop:
+    """Rows of every kind for the pages to show."""
+    return Shop(seller, buyer, boss)
