@@ -17,8 +17,10 @@ from souk.web.event_path import EventPath, event_path, server_client
 
 # Older than this and an event has been waiting for longer than any healthy worker takes.
 LATE_SECONDS = 30.0
+# The first by number is the oldest but for transactions that ran beside each other; one entry of the index tells it,
+# however many are waiting.
 OLDEST_WAITING = """
-    SELECT extract(epoch FROM clock_timestamp() - min(created)) FROM eventlog_event WHERE position IS NULL
+    SELECT extract(epoch FROM clock_timestamp() - created) FROM eventlog_event WHERE position IS NULL ORDER BY n LIMIT 1
 """
 
 

@@ -6,10 +6,12 @@ were sent, by phase and by the first digit of the answer's status, is written to
 
 from __future__ import annotations
 
+import ast
 import atexit
 import json
 import os
 import re
+import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,22 @@ from hypothesis import strategies as st
 SEEDED: dict[str, Any] = json.loads(os.environ.get("SEEDED", "{}"))
 SENT: Counter[str] = Counter()
 UUID = re.compile(r"[0-9a-fA-F]{8}-([0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}")
+
+PARSING = threading.RLock()
+parse_source = ast.parse
+
+
+def parse_alone(*arguments: Any, **named: Any) -> Any:
+    """`ast.parse`, by one thread at a time.
+
+    CPython 3.11 counts how deep a syntax tree is for all threads together (its issue 106905): where both workers
+    describe a lambda at once, one of them can fail with "AST constructor recursion depth mismatch".
+    """
+    with PARSING:
+        return parse_source(*arguments, **named)
+
+
+ast.parse = parse_alone
 
 schemathesis.openapi.format("password", st.sampled_from(["walnut-and-oak", "correct horse battery", "Tr0ub4dor&3 x"]))
 schemathesis.openapi.format("tag-name", st.sampled_from(SEEDED.get("tags") or ["nothing"]))
