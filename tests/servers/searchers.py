@@ -144,6 +144,16 @@ class Searcher:
         assert told.status_code < 300, told.text
         return told.json()
 
+    def lose_shards(self, alias: str) -> None:
+        """Start again without the shards of the index behind this alias: as if their disk were lost, it is red."""
+        (settings,) = self.ask("GET", f"/{alias}/_settings").values()
+        self.stop()
+        shards = list(self.home.rglob(f"indices/{settings['settings']['index']['uuid']}/[0-9]*"))
+        assert shards, "its folder was not found"
+        for shard in shards:
+            shutil.rmtree(shard)
+        self.start()
+
     def freeze(self) -> None:
         assert self.process is not None
         self.process.send_signal(signal.SIGSTOP)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
-from tests.callers import PASSWORD
 from tests.faults.ground import Ground
 from tests.servers.searchers import OPENSEARCH, Searcher, running
+from tests.servers.searching import (
+    LAG_SECONDS,
+    found,
+    indexed,
+    offer,
+    search_of,
+    searching_shop,
+    sign_up,
+    status,
+    wait_asked,
+    wait_equal,
+)  # fmt: skip
 from tests.stack.private import wait_for
-
-LAG_SECONDS = 5
 
 
 @pytest.fixture(scope="module")
@@ -28,68 +33,20 @@ def searcher(asked_for: None) -> Iterator[Searcher]:
 
 @pytest.fixture(scope="module")
 def shop(searcher: Searcher) -> Iterator[Ground]:
-    """A Souk that searches there; its start makes the index."""
-    made = Ground(Path(tempfile.mkdtemp(prefix="souk-search-")))
-    named = {"SOUK_SEARCH_URL": searcher.url, "SOUK_SEARCH_LAG_SECONDS": str(LAG_SECONDS), "SOUK_RATE_LIMITS": "off"}
-    made.stack.extra = {**made.stack.extra, **named}
-    made.stack.up()
-    yield made
-    made.stack.down()
-    shutil.rmtree(made.stack.home, ignore_errors=True)
+    with searching_shop(searcher.url) as made:
+        yield made
 
 
 @pytest.fixture
 def client(shop: Ground) -> Iterator[httpx.Client]:
     with httpx.Client(base_url=shop.url, timeout=60) as made:
-        wait_for(lambda: search_of(made)["state"] == "ok", what="the server is asked", seconds=120)
+        wait_asked(made)
         yield made
 
 
 @pytest.fixture
 def seller(client: httpx.Client, request: pytest.FixtureRequest) -> dict[str, str]:
     return sign_up(client, request.node.name.replace("test_", "")[:30])
-
-
-def search_of(client: httpx.Client) -> dict[str, Any]:
-    return dict(client.get("/health/ready").json()["checks"]["search"])
-
-
-def sign_up(client: httpx.Client, name: str) -> dict[str, str]:
-    made = client.post("/api/v1/users", json={"username": name, "password": PASSWORD})
-    assert made.status_code == 201, made.text
-    asked = {"grant_type": "password", "username": name, "password": PASSWORD, "client_id": "souk-web"}
-    return {"Authorization": "Bearer " + client.post("/oauth/token", data=asked).json()["access_token"]}
-
-
-def offer(client: httpx.Client, seller: dict[str, str], title: str, **more: Any) -> str:
-    body = {"title": title, "price": {"amount": 100, "currency": "EUR"}, "stock": 3, **more}
-    made = client.post("/api/v1/products", json=body, headers=seller)
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
-
-
-def found(client: httpx.Client, words: str, **query: str) -> list[str]:
-    answer = client.get("/api/v1/products", params={"q": words, **query})
-    assert answer.status_code == 200, answer.text
-    return [one["title"] for one in answer.json()["results"]]
-
-
-def indexed(searcher: Searcher, words: str) -> list[str]:
-    """What the server itself would show of these words."""
-    searcher.ask("POST", "/souk-products/_refresh")
-    query = {"bool": {"filter": [{"term": {"visible": True}}, {"match": {"title": words}}]}}
-    hits = searcher.ask("POST", "/souk-products/_search", {"query": query})["hits"]["hits"]
-    return [hit["_source"]["title"] for hit in hits]
-
-
-def status(shop: Ground, *arguments: str) -> tuple[int, str]:
-    done = shop.stack.souk("search", "status", *arguments)
-    return done.returncode, done.stdout + done.stderr
-
-
-def wait_equal(shop: Ground) -> None:
-    """Wait until every product there is as it is in the database."""
-    wait_for(lambda: status(shop)[0] == 0, what="index and database are alike", seconds=120)
 
 
 def test_what_is_made_changed_sold_out_and_deleted_is_followed(
@@ -136,7 +93,7 @@ def test_a_server_that_is_killed_is_done_without_and_catches_up(
     said = shop.stack.souk("doctor").stdout
     assert "PostgreSQL searches meanwhile" in said
     searcher.start()
-    wait_for(lambda: search_of(client)["state"] == "ok", what="the server is asked again", seconds=120)
+    wait_asked(client)
     wait_for(lambda: len(indexed(searcher, "coral")) == 5, what="what was missed is there")
     wait_equal(shop)
 
@@ -152,7 +109,7 @@ def test_a_server_that_stands_still_is_left_alone(
         wait_for(lambda: search_of(client)["state"] == "failing", what="the loss is told")
     finally:
         searcher.thaw()
-    wait_for(lambda: search_of(client)["state"] == "ok", what="the server is asked again", seconds=120)
+    wait_asked(client)
 
 
 def test_an_index_that_takes_no_writes_is_not_asked_once_it_is_late(
@@ -168,7 +125,7 @@ def test_an_index_that_takes_no_writes_is_not_asked_once_it_is_late(
         assert "takes no writes (index.blocks.read_only_allow_delete)" in shop.stack.souk("doctor").stdout
     finally:
         searcher.ask("PUT", "/souk-products/_settings", {"index.blocks.read_only_allow_delete": None})
-    wait_for(lambda: search_of(client)["state"] == "ok", what="the server is asked again", seconds=120)
+    wait_asked(client)
     assert indexed(searcher, "garnet") == ["Garnet ring"]
 
 
