@@ -14,6 +14,7 @@ from souk.settings import CHECKOUT, database
 from souk.stack.postgres import running_postgres
 from tests.books import assert_books_agree
 from tests.callers import Api, SignedIn
+from tests.receivers import Receiver, running_receiver
 
 # Rows that migrations made and tests need.
 KEPT = {"django_migrations", "django_content_type", "auth_permission", "oauth2_provider_application"}
@@ -116,3 +117,10 @@ def real_data() -> Path:
     if not settings.DATA.is_dir():
         pytest.skip(f"there is no real data at SOUK_DATA ({settings.DATA})")
     return Path(settings.DATA)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """Somebody who takes webhooks."""
+    with running_receiver() as running:
+        yield running

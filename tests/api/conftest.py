@@ -1,6 +1,8 @@
-"""Who acts in the tests of the pages for staff."""
+"""Who acts in the tests of the pages for staff, and receivers of webhooks on this machine."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 
@@ -21,3 +23,9 @@ def boss(clean_database: None) -> Member:
 def shop(boss: Member, seller: SignedIn, buyer: SignedIn) -> Shop:
     """Rows of every kind for the pages to show."""
     return Shop(seller, buyer, boss)
+
+
+@pytest.fixture
+def loopback_allowed(settings: Any, clean_database: None) -> None:
+    """Webhooks may go to this machine."""
+    settings.WEBHOOK_ALLOW_LOOPBACK = True

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from django.conf import settings
@@ -18,16 +16,7 @@ from tests.callers import SignedIn
 from tests.hooks import deliveries_of, hook, make_due, send_all, sender
 from tests.receivers import Receiver, running_receiver
 
-
-@pytest.fixture(autouse=True)
-def loopback_allowed(settings: Any, clean_database: None) -> None:
-    settings.WEBHOOK_ALLOW_LOOPBACK = True
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
 
 
 def test_an_event_reaches_the_receiver_as_the_feed_tells_it_with_a_signature_that_verifies(

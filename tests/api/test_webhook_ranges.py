@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -21,18 +19,9 @@ from souk.webhooks.operations import purge_deliveries
 from tests.callers import SignedIn
 from tests.hearers import at_once, forget_samples, tell
 from tests.hooks import deliveries_of, hook, make_due, send_all
-from tests.receivers import Receiver, running_receiver
+from tests.receivers import Receiver
 
-
-@pytest.fixture(autouse=True)
-def loopback_allowed(settings: Any, clean_database: None) -> None:
-    settings.WEBHOOK_ALLOW_LOOPBACK = True
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
+pytestmark = pytest.mark.usefixtures("loopback_allowed")
 
 
 def test_a_replay_sends_the_events_of_a_range_again(seller: SignedIn, receiver: Receiver) -> None:

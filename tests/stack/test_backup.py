@@ -20,18 +20,12 @@ from souk.stack.home import Home
 from souk.stack.postgres import running_postgres
 from souk.stack.service import StackError
 from tests.callers import PASSWORD
-from tests.receivers import Receiver, running_receiver
+from tests.receivers import Receiver
 from tests.stack.listeners import Caller, listening
 from tests.stack.private import SoukStack, wait_for
 from tests.streams import running_valkey
 
 PAID = {"payment": {"method": "card", "token": "tok_ok"}}
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
 
 
 @pytest.fixture

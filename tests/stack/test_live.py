@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from contextlib import suppress
 from itertools import islice
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 
 from souk.eventlog.feed import cursor_of
 from souk.stack.identity import read_stat
-from tests.receivers import Receiver, running_receiver
+from tests.receivers import Receiver
 from tests.stack.listeners import Caller, listening
 from tests.stack.private import SoukStack, wait_for
 
@@ -223,12 +222,6 @@ def test_a_user_may_not_hold_ever_more_connections(souk_stack: SoukStack) -> Non
         assert answers[-1].headers["Retry-After"] == "10"
         for answer in answers:
             answer.close()
-
-
-@pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with running_receiver() as running:
-        yield running
 
 
 def test_a_webhook_is_received_and_verified_across_a_restart_of_everything(
