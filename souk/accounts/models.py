@@ -29,7 +29,7 @@ PRODUCTS_COUNT = """
 
 
 def normal_username(asked: str) -> str | None:
-    """The name as it is stored (NFKC), or None for one that nobody can have."""
+    """The name that is meant by what was typed, with wide letters perhaps (NFKC); None for one that nobody can have."""
     name = unicodedata.normalize("NFKC", asked)
     return name if USERNAME.fullmatch(name) else None
 

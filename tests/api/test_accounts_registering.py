@@ -71,8 +71,8 @@ def test_a_list_of_users_needs_a_name(anonymous: Api) -> None:
     assert anonymous.get("/users", username="seller", cursor="nonsense").pointers == ["cursor"]
 
 
-@pytest.mark.parametrize("username", ["seller", "SELLER", "Ｓeller"])
-def test_a_name_is_given_out_once_whatever_its_case_or_width(seller: SignedIn, username: str) -> None:
+@pytest.mark.parametrize("username", ["seller", "SELLER", "sElleR"])
+def test_a_name_is_given_out_once_whatever_its_case(seller: SignedIn, username: str) -> None:
     before = checksums()
     refused = Api().post("/users", {"username": username, "password": PASSWORD})
     assert (refused.status, refused.code, refused.pointers) == (409, "username_taken", ["/username"])
@@ -95,7 +95,7 @@ def test_fifty_registrations_of_one_name_at_once_give_one_user(anonymous: Api, m
     assert value_of("SELECT count(*) FROM eventlog_event") == 1
 
 
-@pytest.mark.parametrize("username", ["admin", "Root", "souk", "ｓｏｕｋ", "SUPPORT"])
+@pytest.mark.parametrize("username", ["admin", "Root", "souk", "SUPPORT"])
 def test_a_name_of_the_market_itself_is_refused(anonymous: Api, username: str) -> None:
     refused = anonymous.post("/users", {"username": username, "password": PASSWORD})
     assert (refused.status, refused.code) == (400, "validation_failed")
@@ -104,9 +104,12 @@ def test_a_name_of_the_market_itself_is_refused(anonymous: Api, username: str) -
 
 # Marks that turn the direction of what follows, or that nobody sees.
 MARKED = ["ann\u200e", "\u202eevil", "ann\u0301"]
+# What NFKC would make letters of: the contract has none of them.
+WIDE = ["Ｓeller", "ｓｏｕｋ", "ª8j"]
 BAD: dict[str, list[Any]] = {
     "username": [
         *MARKED,
+        *WIDE,
         None,
         7,
         True,

@@ -12,7 +12,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 from django.db import transaction
 
-from souk.accounts.models import User, normal_username
+from souk.accounts.models import USERNAME, User
 from souk.accounts.operations.mailing import request_verification
 from souk.eventlog.operations import Actor, acting_user, database_now, record
 from souk.kit.problem import NotAuthenticated, Refused, ValidationFailed
@@ -47,8 +47,7 @@ class UsernameTaken(Refused):
 @transaction.atomic(savepoint=False)
 def register_user(*, username: str, password: str, email: str = "", display_name: str = "") -> User:
     """Open an account. Raises ValidationFailed, also for a reserved name, and UsernameTaken."""
-    name = normal_username(username)
-    if name is not None and name.lower() in RESERVED:
+    if username.lower() in RESERVED:
         error = {"pointer": "/username", "code": "reserved", "detail": "This name is the market's own."}
         raise ValidationFailed(errors=[error])
     return create_user(username=username, password=password, email=email, display_name=display_name)
@@ -91,12 +90,11 @@ def create_user(
 
 
 def _give_name_and_password(user: User, password: str) -> None:
-    name = normal_username(user.username)
     errors = [*profile_errors(email=user.email, display_name=user.display_name)]
-    if name is None:
+    # As it was sent: whoever types wide letters is found by them (`normal_username`), and not given another name.
+    if not USERNAME.fullmatch(user.username):
         detail = "A user name has 3 to 32 letters (a to z), digits, underscores, dots and hyphens."
         errors.append({"pointer": "/username", "code": "invalid", "detail": detail})
-    user.username = name or ""
     errors += password_errors(password, pointer="/password", user=user)
     if errors:
         raise ValidationFailed(errors=errors)
