@@ -82,6 +82,9 @@ class Wire:
         try:
             body = answer.read()
         except http.client.IncompleteRead as cut:
+            if alone:  # the server took our closed end for the end of everything, between the head and the body
+                self.close()
+                return Heard(0, {}, b"")
             body = cut.partial
         headers = {name.lower(): value for name, value in answer.getheaders()}
         if alone or answer.will_close:
