@@ -101,7 +101,9 @@ end() {
         if [ -n "${engine:-}" ]; then
             kill "$engine" 2>/dev/null || true
             wait "$engine" 2>/dev/null || true
-            rm -rf "$room"
+            # The engine leaves its network name space mounted.
+            umount "$room"/exec/netns/* 2>/dev/null || true
+            rm -rf "$room" || say "could not be removed: $room"
         fi
         say "everything is down; images stay in $work/docker"
     elif [ -n "${engine:-}" ]; then

@@ -34,7 +34,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         receiver = self.server.receiver
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = int(self.headers["Content-Length"])
+        body = self.rfile.read(length)
+        if len(body) < length:  # whoever sent it died meanwhile: this is no delivery
+            self.close_connection = True
+            return
         receiver.taken.append((dict(self.headers), body))
         receiver.held.wait(30)
         with suppress(OSError):
