@@ -25,7 +25,13 @@ Password = Annotated[str, msgspec.Meta(min_length=1, max_length=512), told(write
 NewPassword = Annotated[
     str,
     msgspec.Meta(min_length=1, max_length=512),
-    told(minLength=8, maxLength=128, format="password", writeOnly=True),
+    told(
+        minLength=8,
+        maxLength=128,
+        format="password",
+        writeOnly=True,
+        description="None of the most common ones, not only digits, not like the user name.",
+    ),
 ]
 Username = Annotated[
     str, msgspec.Meta(min_length=1, max_length=128), told(minLength=3, maxLength=32, pattern=r"^[A-Za-z0-9_.\-]+$")

@@ -223,7 +223,7 @@ def _errors(value: Any, wanted: Any, place: str) -> Iterator[dict[str, Any]]:
 def _inner_errors(value: Any, wanted: Any, place: str) -> Iterator[dict[str, Any]]:
     if isinstance(value, dict) and isinstance(wanted, type) and issubclass(wanted, msgspec.Struct):
         hints = _hints(wanted)
-        required = {field.name for field in msgspec.structs.fields(wanted) if field.required}
+        required = {field.encode_name for field in msgspec.structs.fields(wanted) if field.required}
         for name in sorted(required - value.keys()):
             yield _error("required", "This is needed.", below(place, name))
         for name, inner in value.items():
@@ -249,7 +249,9 @@ def _without_extras(wanted: Any) -> Any:
 
 @cache
 def _hints(shape: type[msgspec.Struct]) -> Mapping[str, Any]:
-    return get_type_hints(shape, include_extras=True)
+    """The types of the fields, by the names under which they are sent."""
+    hints = get_type_hints(shape, include_extras=True)
+    return {field.encode_name: hints[field.name] for field in msgspec.structs.fields(shape)}
 
 
 @cache

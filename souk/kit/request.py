@@ -83,7 +83,9 @@ def finish(request: HttpRequest, response: HttpResponseBase, request_id: str) ->
     headers[REQUEST_ID] = ("X-Request-ID", request_id)
     tell_caches(request, response)
     compress(request, response)
-    if not response.streaming and "content-length" not in headers:
+    if response.status_code == 304:  # of what it does not bring it tells neither type nor length (RFC 9110, 15.4.5)
+        headers.pop("content-type", None)
+    elif not response.streaming and "content-length" not in headers:
         headers["content-length"] = ("Content-Length", str(len(response.content)))  # type: ignore[attr-defined]  # it does not stream
     for name, value in rate_limit_headers(request):
         headers.setdefault(name.lower(), (name, value))

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
@@ -52,6 +52,13 @@ STREAM_HEADERS = {
     "X-Accel-Buffering": "no",
     "X-Content-Type-Options": "nosniff",
 }
+
+
+class Opening(NamedTuple):
+    """Where a listener came in, and the page that was read for them before the answer began."""
+
+    after: int
+    page: bytes
 
 
 class Application:
@@ -126,7 +133,8 @@ class Application:
                 await self._stream(scope, receive, send, cors)
         except Exception as error:  # noqa: BLE001  # the one place where every refusal and defect becomes an answer
             refused = refusal_of(DependencyUnavailable() if isinstance(error, RedisError) else error)
-            await _respond(send, rendered(refused), cors)
+            allowed = {"Allow": "GET, OPTIONS"} if isinstance(error, MethodNotAllowed) else {}
+            await _respond(send, rendered(refused), {**cors, **allowed})
 
     async def _stream(self, scope: Scope, receive: Receive, send: Send, cors: dict[str, str]) -> None:
         assert self._hub is not None  # noqa: S101  # see above
@@ -144,14 +152,14 @@ class Application:
         hub.join(listener)
         try:
             # Read before the head of the answer is sent: an expired cursor can still be refused.
-            first = await self._read(listener, types)
+            first = Opening(after, await self._read(listener, types))
             await _begin(send, {**STREAM_HEADERS, **cors})
             await self._tell(listener, types, first, receive, send)
         finally:
             hub.leave(listener)
 
     async def _tell(
-        self, listener: Listener, types: list[str] | None, first: bytes, receive: Receive, send: Send
+        self, listener: Listener, types: list[str] | None, first: Opening, receive: Receive, send: Send
     ) -> None:
         gone = asyncio.create_task(_end_when_gone(listener, receive))
         reason = "ended"
@@ -168,10 +176,12 @@ class Application:
             gone.cancel()
             measures.closed.labels(reason).inc()
 
-    async def _serve(self, listener: Listener, types: list[str] | None, first: bytes, send: Send) -> None:
-        # The cursor comes first, so that whoever is cut off before any event resumes here and not at a later present.
-        await _say(send, f"retry: {RETRY_MILLISECONDS}\nid: {cursor_of(listener.position)}\n\n".encode() + first)
-        more = bool(first)
+    async def _serve(self, listener: Listener, types: list[str] | None, first: Opening, send: Send) -> None:
+        # The cursor comes first, so that whoever is cut off before any event resumes here: neither at a later present
+        # nor behind the page that follows, which the listener's own position has passed already.
+        opening = f"retry: {RETRY_MILLISECONDS}\nid: {cursor_of(first.after)}\n\n".encode()
+        await _say(send, opening + first.page)
+        more = bool(first.page)
         while True:
             # To the end before any waiting: nobody is woken for what was there before they came, and the heartbeat
             # holds whoever waits for one who has read everything.

@@ -47,7 +47,8 @@ DOORS: Mapping[str, Description] = {
                 "delete_webhook",
             )
         },
-        text="No types: every type. The `secret` is told here and at rotation only.",
+        text="No types: every type. The `secret` is told here and at rotation only. The 21st is refused: "
+        "`validation_failed`, with `too_many_webhooks` among its `errors`.",
     ),
     "OneWebhook.get": Description(
         name="get_webhook",

@@ -121,6 +121,7 @@ def test_a_version_that_the_caller_has_is_not_sent_again(seller: SignedIn, known
         assert first.status_code == 200, place.path
         again = ask("GET", filled(place, **known), seller.token, **{"If-None-Match": first["ETag"]})
         assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"]), place.path
+        assert not {"Content-Type", "Content-Length"} & set(again.headers), place.path
         weak = ask("GET", filled(place, **known), seller.token, **{"If-None-Match": f'"x", W/{first["ETag"]}'})
         assert weak.status_code == 304, place.path
         asked += 1

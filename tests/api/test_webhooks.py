@@ -50,18 +50,22 @@ def test_a_replayed_request_never_repeats_the_secret(seller: SignedIn) -> None:
 
 
 @pytest.mark.parametrize(
-    "body",
+    ("body", "pointers"),
     [
-        {},
-        {"from": "2026-01-01T00:00:00Z"},
-        {"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"},
-        {"from": "2026-01-01T00:00:00", "to": "2026-01-02T00:00:00"},
-        {"from": 1, "to": 2},
+        ({}, ["/from", "/to"]),
+        ({"from": "2026-01-01T00:00:00Z"}, ["/to"]),
+        ({"from": "2026-01-02T00:00:00Z", "to": "2026-01-01T00:00:00Z"}, [""]),
+        ({"from": "2026-01-01T00:00:00", "to": "2026-01-02T00:00:00"}, ["/from", "/to"]),
+        ({"from": 1, "to": 2}, ["/from", "/to"]),
+        ({"start": "2026-01-01T00:00:00Z", "end": "2026-01-02T00:00:00Z"}, ["/end", "/from", "/start", "/to"]),
     ],
 )
-def test_a_replay_of_no_range_is_refused(seller: SignedIn, body: dict[str, Any]) -> None:
+def test_a_replay_of_no_range_is_refused_by_the_names_that_were_sent(
+    seller: SignedIn, body: dict[str, Any], pointers: list[str]
+) -> None:
     webhook = seller.post("/webhooks", EVERYWHERE).body
-    assert seller.post(f"/webhooks/{webhook['id']}/replay", body).code == "validation_failed"
+    refused = seller.post(f"/webhooks/{webhook['id']}/replay", body)
+    assert (refused.code, sorted(refused.pointers)) == ("validation_failed", pointers)
 
 
 def test_a_webhook_is_changed_and_deleted_by_its_owner_alone(seller: SignedIn, stranger: SignedIn) -> None:

@@ -122,6 +122,8 @@ def test_a_live_request_that_cannot_be_answered_is_told_why(
     refused = httpx.get(address, headers=seller.headers if headers is None else headers)
     assert (refused.status_code, refused.json()["code"]) == (status, code)
     assert refused.headers["Content-Type"] == "application/problem+json"
+    other = httpx.post(seller.live, headers=seller.headers)
+    assert (other.status_code, other.headers["Allow"]) == (405, "GET, OPTIONS")
 
 
 def test_a_listener_who_comes_back_too_late_is_told_where_what_is_left_begins(souk_stack: SoukStack) -> None:
@@ -177,7 +179,10 @@ def test_whoever_resumes_far_behind_hears_every_page_at_once(souk_stack: SoukSta
             wait_for(lambda: len(ear.heard) == 250, what="the live process has woken everybody for all of them")
         # Shorter than the heartbeat: nothing else wakes this listener.
         with httpx.stream("GET", f"{seller.live}?after={after}", headers=seller.headers, timeout=10) as answer:
-            events = (line for line in answer.iter_lines() if line.startswith("event: "))
+            lines = answer.iter_lines()
+            # Whoever is cut off behind this line, before the page that follows, comes back to the same place.
+            assert next(line for line in lines if line.startswith("id: ")) == f"id: {after}"
+            events = (line for line in lines if line.startswith("event: "))
             assert list(islice(events, 250)) == ["event: trial.made"] * 250
     finally:
         with psycopg.connect(souk_stack.environment["SOUK_DATABASE_URL"]) as at:
