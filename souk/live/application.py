@@ -280,7 +280,10 @@ def _cors(scope: Scope) -> dict[str, str]:
     origin, host = headers.get("origin"), headers.get("host", "")
     if origin is None:
         return {}
-    same_host = urlsplit(origin).hostname == urlsplit(f"//{host}").hostname
+    try:
+        same_host = urlsplit(origin).hostname == urlsplit(f"//{host}").hostname
+    except ValueError:  # a bracket that is never closed
+        same_host = False
     if origin not in settings.CORS_ORIGINS and not same_host:
         return {"Vary": "Origin"}
     return {

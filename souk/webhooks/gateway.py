@@ -20,6 +20,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http.cookiejar import CookieJar, DefaultCookiePolicy
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 import httpx
@@ -111,6 +112,8 @@ def open_client(*, trusted: ssl.SSLContext | None = None) -> httpx.AsyncClient:
     `trusted` says which certificates are believed; without it those of the public authorities.
     """
     return httpx.AsyncClient(
+        # One receiver's cookies are none of another one's, and both may stand at one address.
+        cookies=CookieJar(policy=DefaultCookiePolicy(allowed_domains=[])),
         verify=trusted or httpx.create_ssl_context(trust_env=False),
         trust_env=False,
         follow_redirects=False,
@@ -207,9 +210,9 @@ def _retry_after(value: str | None) -> float | None:
     else:
         try:
             moment = parsedate_to_datetime(value)
-        except ValueError:
+            seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        except (ValueError, OverflowError):
             return None
-        seconds = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
     return min(max(seconds, 0.0), LONGEST_RETRY_AFTER)
 
 

@@ -10,8 +10,9 @@ from django.db.models import F
 from standardwebhooks import WebhookVerificationError
 
 from souk.eventlog.operations import database_now
+from souk.webhooks.gateway import Sent
 from souk.webhooks.models import Delivery, Webhook
-from souk.webhooks.operations import queue_deliveries, take_due_deliveries
+from souk.webhooks.operations import queue_deliveries, settle_delivery, take_due_deliveries
 from tests.callers import SignedIn
 from tests.hooks import deliveries_of, hook, make_due, send_all, sender
 from tests.receivers import Receiver, running_receiver
@@ -245,6 +246,44 @@ def test_a_delivery_whose_sender_died_is_begun_again_when_its_minute_is_over(
     send_all()
     assert [one["attempt"] for one in deliveries_of(seller, webhook)] == [taken.attempt + 1]
     assert len(receiver.verified(webhook["secret"])) == 1
+
+
+@pytest.mark.parametrize("status", [410, 500])
+def test_what_a_former_address_says_is_no_word_about_the_present_one(
+    seller: SignedIn, receiver: Receiver, status: int
+) -> None:
+    with running_receiver() as former:
+        webhook = hook(seller, former)
+        seller.offer()
+        queue_deliveries()
+        (under_way,) = take_due_deliveries(room=10, busy={})
+        assert seller.patch(f"/webhooks/{webhook['id']}", {"url": receiver.url}).status == 200
+        assert settle_delivery(under_way, Sent(status_code=status, duration_ms=1, error="Late.")) == "pending"
+    assert seller.get(f"/webhooks/{webhook['id']}").body["state"] == "ENABLED"
+    assert Webhook.objects.get().failing_since is None
+    send_all()
+    assert len(receiver.verified(webhook["secret"])) == 1
+
+
+def test_the_cookies_of_one_receiver_are_not_told_to_another(seller: SignedIn, receiver: Receiver) -> None:
+    hook(seller, receiver)
+    with running_receiver() as other:
+        other.headers = {"Set-Cookie": "of=another; Max-Age=3600; Path=/"}
+        hook(seller, other)
+        for _ in range(2):
+            seller.offer()
+            send_all()
+        assert [len(receiver.taken), len(other.taken)] == [2, 2]
+        assert not any("cookie" in {name.lower() for name in headers} for headers, _ in receiver.taken + other.taken)
+
+
+def test_a_moment_to_come_back_that_no_calendar_has_is_not_heard(seller: SignedIn, receiver: Receiver) -> None:
+    webhook = hook(seller, receiver)
+    receiver.headers = {"Retry-After": "Mon, 01 Jan 99999999999999999999 00:00:00 GMT"}
+    seller.offer()
+    send_all()
+    (delivery,) = deliveries_of(seller, webhook)
+    assert (delivery["status_code"], delivery["outcome"]) == (200, "delivered")
 
 
 def test_a_secret_that_cannot_be_read_any_more_is_told_in_the_delivery(seller: SignedIn, receiver: Receiver) -> None:

@@ -112,6 +112,7 @@ def test_a_connection_ends_when_its_token_does(souk_stack: SoukStack) -> None:
         ("/live?after=forged", None, 400, "malformed_request"),
         ("/live?cursor=x", None, 400, "malformed_request"),
         ("/elsewhere", None, 404, "not_found"),
+        ("/live", {"Origin": "http://["}, 401, "not_authenticated"),
     ],
 )
 def test_a_live_request_that_cannot_be_answered_is_told_why(

@@ -123,7 +123,7 @@ def settle_delivery(due: Due, sent: Sent) -> str:
     """Write down what came of a try; returns the outcome of the delivery so far.
 
     One that was settled or ended meanwhile stays as it is. A receiver that says 410, or that has not taken anything for
-    three days, is switched off.
+    three days, is switched off, unless its owner gave another address meanwhile: then that one is tried.
     """
     webhook: Webhook = Webhook.all_objects.select_for_update(no_key=True).get(pk=due.webhook_id)
     now = database_now()
@@ -133,6 +133,10 @@ def settle_delivery(due: Due, sent: Sent) -> str:
         row.update(outcome=DELIVERED, next_attempt_at=None, **result)
         _note_failing(webhook, None)
         return DELIVERED
+    if due.message is not None and due.message.url != webhook.url:
+        # What the former address says is no word about the present one, which is asked next.
+        row.update(next_attempt_at=now, **result)
+        return PENDING
     following = _next_try(due.attempt, sent, now, failing_since=webhook.failing_since or now)
     ended = following is None or sent.status_code == GONE
     row.update(outcome=FAILED if ended else PENDING, next_attempt_at=None if ended else following, **result)
