@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from souk.kit.described import Description, Link
 from souk.kit.machine import IllegalTransition
 from souk.kit.parsing import Nothing, Page
+from souk.webhooks.operations.queueing import ReplayExpired
 from souk.webhooks.serializers import (
     DeliveriesOut,
     DeliveryOut,
@@ -99,7 +100,7 @@ DOORS: Mapping[str, Description] = {
         body=ReplayIn,
         answer=QueuedOut,
         status=202,
-        refuses=(IllegalTransition,),
+        refuses=(IllegalTransition, ReplayExpired),
         text="Those made at or after `from` and before `to`.",
     ),
     "Deliveries.get": Description(
