@@ -7,9 +7,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.faults.ground import Ground
+from tests.servers.searchers import OPENSEARCH, Searcher, running
+from tests.servers.searching import wait_asked
 
 HERE = Path(__file__).parent
 
@@ -30,3 +33,18 @@ def ground(asked_for: None) -> Iterator[Ground]:
     yield made
     made.down()
     shutil.rmtree(made.stack.home, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def searcher(asked_for: None) -> Iterator[Searcher]:
+    """A real OpenSearch."""
+    with running(OPENSEARCH) as server:
+        yield server
+
+
+@pytest.fixture
+def client(shop: Ground) -> Iterator[httpx.Client]:
+    """A client of the module's own `shop`, once it asks its search server."""
+    with httpx.Client(base_url=shop.url, timeout=60) as made:
+        wait_asked(made)
+        yield made

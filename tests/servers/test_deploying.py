@@ -19,8 +19,8 @@ import pytest
 from souk.stack.api import ask
 from souk.stack.home import free_port
 from souk.stack.identity import die_with_parent
-from tests.callers import PASSWORD
 from tests.faults.ground import Ground
+from tests.servers.people import offer, sign_up
 from tests.sources import ROOT
 from tests.stack.private import wait_for
 
@@ -36,20 +36,6 @@ SELECT count(*) FROM orders_order o
  WHERE state = 'ACCEPTED' AND NOT EXISTS (
            SELECT 1 FROM payments_payment p WHERE p.reference = o.id AND p.state = 'CAPTURED')
 """
-
-
-def sign_up(client: httpx.Client, name: str) -> dict[str, str]:
-    made = client.post("/api/v1/users", json={"username": name, "password": PASSWORD})
-    assert made.status_code == 201, made.text
-    asked = {"grant_type": "password", "username": name, "password": PASSWORD, "client_id": "souk-web"}
-    return {"Authorization": "Bearer " + client.post("/oauth/token", data=asked).json()["access_token"]}
-
-
-def offer(client: httpx.Client, seller: dict[str, str], *, stock: int) -> str:
-    body = {"title": "Walnut bowl", "price": {"amount": 100, "currency": "EUR"}, "stock": stock}
-    made = client.post("/api/v1/products", json=body, headers=seller)
-    assert made.status_code == 201, made.text
-    return str(made.json()["id"])
 
 
 def buy(client: httpx.Client, buyer: dict[str, str], product: str, *, card: str = "tok_ok") -> str:
@@ -68,7 +54,7 @@ def test_four_workers_two_clocks_and_two_apis_do_no_harm(ground: Ground) -> None
             more.enter_context(ground.process(command))
         urls = [ground.url, more.enter_context(ground.more_api(SOUK_RATE_LIMITS="off"))]
         clients = [more.enter_context(httpx.Client(base_url=url, timeout=60)) for url in urls]
-        product = offer(clients[0], sign_up(clients[0], "many-seller"), stock=BUYERS * ORDERS)
+        product = offer(clients[0], sign_up(clients[0], "many-seller"), "Walnut bowl", stock=BUYERS * ORDERS)
 
         def shop(number: int) -> list[str]:
             client = clients[number % len(clients)]
@@ -114,7 +100,7 @@ def test_the_api_of_the_last_release_does_the_main_job_on_the_new_schema(ground:
             wait_for(lambda: ask(f"{url}/health/live")[0] == 200, what="the old API answers", seconds=120)
             with httpx.Client(base_url=url, timeout=60) as client:
                 seller, buyer = sign_up(client, "old-seller"), sign_up(client, "old-buyer")
-                product = offer(client, seller, stock=2)
+                product = offer(client, seller, "Walnut bowl", stock=2)
                 address = buy(client, buyer, product)
 
                 def state(address: str = address) -> str:

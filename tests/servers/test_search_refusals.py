@@ -9,25 +9,18 @@ import pytest
 
 from tests.faults.ground import Ground
 from tests.servers.gateways import PASSWORD, Gateway, gateway_before
-from tests.servers.searchers import OPENSEARCH, Searcher, running
-from tests.servers.searching import (
+from tests.servers.people import offer, sign_up
+from tests.servers.searchers import Searcher
+from tests.servers.searching import (  # fmt: skip
     found,
     indexed,
-    offer,
     search_of,
     searching_shop,
-    sign_up,
     status,
     wait_asked,
     wait_equal,
-)  # fmt: skip
+)
 from tests.stack.private import wait_for
-
-
-@pytest.fixture(scope="module")
-def searcher(asked_for: None) -> Iterator[Searcher]:
-    with running(OPENSEARCH) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
@@ -39,13 +32,6 @@ def gateway(searcher: Searcher) -> Iterator[Gateway]:
 @pytest.fixture(scope="module")
 def shop(gateway: Gateway) -> Iterator[Ground]:
     with searching_shop(gateway.url) as made:
-        yield made
-
-
-@pytest.fixture
-def client(shop: Ground) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=shop.url, timeout=60) as made:
-        wait_asked(made)
         yield made
 
 

@@ -9,38 +9,24 @@ import httpx
 import pytest
 
 from tests.faults.ground import Ground
-from tests.servers.searchers import OPENSEARCH, Searcher, running
-from tests.servers.searching import (
+from tests.servers.people import offer, sign_up
+from tests.servers.searchers import Searcher
+from tests.servers.searching import (  # fmt: skip
     LAG_SECONDS,
     found,
     indexed,
-    offer,
     search_of,
     searching_shop,
-    sign_up,
     status,
     wait_asked,
     wait_equal,
-)  # fmt: skip
+)
 from tests.stack.private import wait_for
-
-
-@pytest.fixture(scope="module")
-def searcher(asked_for: None) -> Iterator[Searcher]:
-    with running(OPENSEARCH) as server:
-        yield server
 
 
 @pytest.fixture(scope="module")
 def shop(searcher: Searcher) -> Iterator[Ground]:
     with searching_shop(searcher.url) as made:
-        yield made
-
-
-@pytest.fixture
-def client(shop: Ground) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=shop.url, timeout=60) as made:
-        wait_asked(made)
         yield made
 
 
