@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -156,6 +157,37 @@ def lose_connection() -> None:
     """As when the server is restarted."""
     with psycopg.connect(connection.connection.info.dsn, password=connection.settings_dict["PASSWORD"]) as other:
         other.execute("SELECT pg_terminate_backend(%s, 5000)", [connection.connection.info.backend_pid])
+
+
+@pytest.mark.usefixtures("clean_database")
+def test_a_connection_that_the_server_closed_meanwhile_is_let_go_before_the_next_request() -> None:
+    with transaction.atomic():
+        prepared_rows("SELECT 1", {})
+    connection.close_if_unusable_or_obsolete()
+    assert connection.connection is not None, "nothing has happened to it"
+    lose_connection()
+    # What Django calls before each request: a write that came first would be refused with 503.
+    connection.close_if_unusable_or_obsolete()
+    assert connection.connection is None
+    with transaction.atomic():
+        assert prepared_rows("SELECT 1", {}) == [(1,)]
+
+
+@pytest.mark.usefixtures("clean_database")
+def test_a_connection_is_kept_that_the_server_only_told_something() -> None:
+    connection.ensure_connection()
+    connection.connection.execute("LISTEN anything")
+    with psycopg.connect(
+        connection.connection.info.dsn, password=connection.settings_dict["PASSWORD"], autocommit=True
+    ) as other:
+        other.execute("NOTIFY anything")
+    before = connection.connection
+    assert select.select([before.fileno()], [], [], 10)[0], "the server has told something"
+    connection.close_if_unusable_or_obsolete()
+    assert connection.connection is before
+    with transaction.atomic():
+        assert prepared_rows("SELECT 1", {}) == [(1,)]
+    connection.close()
 
 
 def test_what_was_answered_is_kept_in_the_same_commit(seller: SignedIn, buyer: SignedIn) -> None:

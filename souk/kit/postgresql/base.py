@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import psycopg
 from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.postgresql import base
 from django.db.backends.utils import debug_transaction
@@ -13,7 +15,7 @@ from django.db.backends.utils import debug_transaction
 from souk.kit.postgresql.together import DONE, Sending, answered_together, error_of
 
 if TYPE_CHECKING:
-    import psycopg
+    from psycopg.pq.abc import PGconn
 
 TRANSACTION_TIMEOUT_SINCE = 170_000
 Value = TypeVar("Value")
@@ -54,6 +56,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _close(self) -> None:
         self.last_words = None
         super()._close()  # type: ignore[misc]  # the stubs leave it out
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """Between two requests: a connection whose server has hung up is let go, before anything is asked over it.
+
+        A thread may rest for minutes after the database was started again, and a write is not tried a second time.
+        """
+        if self.connection is not None and has_hung_up(self.connection.pgconn):
+            self.close()
+        super().close_if_unusable_or_obsolete()
+
+
+def has_hung_up(pgconn: PGconn) -> bool:
+    """Whether the server has closed this idle connection, as far as this machine knows: nothing is sent."""
+    waiting = select.poll()
+    try:
+        waiting.register(pgconn.socket, select.POLLIN)
+        while waiting.poll(0):  # although nothing was asked: a notice, which is read away, the last word, or the end
+            pgconn.consume_input()
+    except (psycopg.Error, OSError):
+        return True
+    return False
 
 
 def read_again_if_lost(read: Callable[[], Value]) -> Value:
