@@ -26,6 +26,7 @@ from souk.accounts.serializers import (
 )
 from souk.kit.described import Description, Link
 from souk.kit.parsing import Nothing, Page
+from souk.kit.ratelimit import RateLimited
 
 OAUTH_FAILURES = {
     400: "The request is malformed, or the grant is no good.",
@@ -176,6 +177,7 @@ DOORS: Mapping[str, Description] = {
         form=TokenIn,
         answer=TokenOut,
         failure=OAuthErrorOut,
+        limited=True,
         failures={**OAUTH_FAILURES, 429: "Too many tries.", 503: "Sign-in is not possible for the moment."},
         text=(
             "RFC 6749 with `grant_type=password` or `refresh_token`. A refresh token is good once; used again, it ends "
@@ -190,7 +192,8 @@ DOORS: Mapping[str, Description] = {
         method="POST",
         form=RevocationIn,
         failure=OAuthErrorOut,
-        failures={**OAUTH_FAILURES, 503: "The database is away."},
+        limited=True,
+        failures={**OAUTH_FAILURES, 429: "Too many requests.", 503: "The database is away."},
         text="RFC 7009: an unknown token is answered like a known one.",
     ),
     "Metadata.get": Description(
@@ -199,6 +202,8 @@ DOORS: Mapping[str, Description] = {
         tag="Tokens",
         caller="anyone",
         answer=MetadataOut,
+        limited=True,
+        refuses=(RateLimited,),
         text="RFC 8414.",
     ),
 }

@@ -84,6 +84,8 @@ class StrangersDoor(Door):
 class Users(StrangersDoor):
     """`GET`, `POST /users`."""
 
+    queried = True
+
     def get_throttles(self) -> list[BaseThrottle]:
         return [RequestThrottle(), RegistrationThrottle()] if self.request.method == "POST" else [RequestThrottle()]
 
@@ -132,6 +134,8 @@ class Following(Door):
 class Followers(Door):
     """`GET /users/{id}/followers`, who followed last first."""
 
+    queried = True
+
     def get(self, request: Request, user_id: UUID) -> HttpResponse:
         asked = query_of(Page, request)
         if not User.objects.in_good_standing().filter(pk=user_id).exists():
@@ -153,6 +157,8 @@ class Me(Door):
 
 class MyFollowing(Door):
     """`GET /me/following`, whom the caller followed last first."""
+
+    queried = True
 
     def get(self, request: Request) -> HttpResponse:
         caller = signed_in(request)

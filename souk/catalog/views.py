@@ -133,6 +133,8 @@ class Archiving(Door):
 class MyProducts(Door):
     """`GET /me/products`: own products in all states, newest made first."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
         seller = signed_in(request)
         asked = query_of(OwnProducts, request)
@@ -165,6 +167,8 @@ class TagOfProduct(Door):
 class StockMovements(Door):
     """`GET`, `POST /products/{id}/stock-movements`, the newest first."""
 
+    queried = True
+
     def get(self, request: Request, product_id: UUID) -> HttpResponse:
         seller = signed_in(request)
         see_own_product(product_id=product_id, seller=seller)
@@ -188,6 +192,8 @@ class StockMovements(Door):
 
 class Tags(Door):
     """`GET /tags`: suggestions, or all by name. `POST /tags` is for staff."""
+
+    queried = True
 
     def get(self, request: Request) -> HttpResponse:
         asked = query_of(TagQuery, request)

@@ -19,6 +19,8 @@ from souk.kit.problem import NotAuthenticated
 class Events(Door):
     """`GET /events`."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
         if not request.user:
             raise NotAuthenticated

@@ -56,4 +56,4 @@ def tell_caches(request: HttpRequest, response: HttpResponseBase) -> None:
         response.headers["Cache-Control"] = PUBLIC if stranger and response.status_code in (200, 304) else PRIVATE
     if api:
         vary = response.headers.get("Vary")
-        response.headers["Vary"] = "Accept, Authorization" if vary in (None, "Accept") else f"{vary}, Authorization"
+        response.headers["Vary"] = f"Accept, Authorization, {vary}" if vary else "Accept, Authorization"

@@ -18,24 +18,27 @@ COMPRESSIBLE = ("application/json", "text/", "application/javascript", "image/sv
 
 def compress(request: HttpRequest, response: HttpResponseBase) -> None:
     """Code a large answer as Accept-Encoding allows. A compressed answer's ETag is a weak one."""
-    if (
-        not isinstance(response, HttpResponse)
-        or len(response.content) < SMALLEST
-        or "Content-Encoding" in response.headers
-    ):
+    if not isinstance(response, HttpResponse) or "Content-Encoding" in response.headers:
         return
-    if not response.headers.get("Content-Type", "").startswith(COMPRESSIBLE):
+    if response.status_code == 304:  # it varies as what it spares would have
+        _vary(response)
         return
-    vary = response.headers.get("Vary")
-    response.headers["Vary"] = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
+    if not is_compressible(response.headers.get("Content-Type", ""), len(response.content)):
+        return
+    _vary(response)
     asked = request.META.get("HTTP_ACCEPT_ENCODING")
     if asked and (coding := coding_of(asked)) is not None:
         _compress(response, coding)
 
 
+def is_compressible(media: str, size: int) -> bool:
+    """Whether a body of this media type and size (bytes) is sent in codings, for those who can read them."""
+    return size >= SMALLEST and media.startswith(COMPRESSIBLE)
+
+
 def coding_for(request: HttpRequest, media: str, size: int) -> str | None:
     """The coding in which a body of this media type and size (bytes) is best sent to this caller."""
-    if size < SMALLEST or not media.startswith(COMPRESSIBLE):
+    if not is_compressible(media, size):
         return None
     return coding_of(request.META.get("HTTP_ACCEPT_ENCODING", ""))
 
@@ -57,6 +60,12 @@ def pack(body: bytes, coding: str, *, once: bool = False) -> bytes:
     if coding == "br":
         return bytes(brotli.compress(body, quality=9 if once else 4))
     return gzip.compress(body, compresslevel=9 if once else 5, mtime=0)
+
+
+def _vary(response: HttpResponse) -> None:
+    vary = response.headers.get("Vary")
+    if vary is None or "Accept-Encoding" not in vary:
+        response.headers["Vary"] = f"{vary}, Accept-Encoding" if vary else "Accept-Encoding"
 
 
 def _compress(response: HttpResponse, coding: str) -> None:

@@ -56,4 +56,5 @@ class Description:
     failure: type[msgspec.Struct] | None = None
     failures: Mapping[int, str] = field(default_factory=dict)
     links: Mapping[str, Link] = field(default_factory=dict)
+    limited: bool = False  # counts against a limit although it is no door of the API
     method: str | None = None  # of a plain function, which has no methods of its own

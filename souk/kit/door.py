@@ -18,16 +18,26 @@ from django.views import View
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from souk.kit.idempotency import under_key
-from souk.kit.parsing import Shape, body_of
+from souk.kit.idempotency import refuse, under_key
+from souk.kit.negotiation import preferred
+from souk.kit.parsing import Nothing, Shape, body_of, query_of
 from souk.kit.postgresql.base import read_again_if_lost
 from souk.kit.postgresql.reading import read_near
-from souk.kit.problem import MethodNotAllowed, NotFound, VersionMismatch, rendered, sqlstate_of
+from souk.kit.problem import (
+    MalformedRequest,
+    MethodNotAllowed,
+    NotAcceptable,
+    NotFound,
+    VersionMismatch,
+    rendered,
+    sqlstate_of,
+)
 
 DEADLOCK, SERIALIZATION_FAILURE = "40P01", "40001"
 # Whether strangers may be answered by a replica.
 REPLICATED = bool(settings.DATABASE_REPLICA_URL)
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+JSON = ("application/json",)
 # What needs no negotiation where JSON is all there is.
 ANY_JSON = frozenset({"*/*", "application/json"})
 
@@ -40,19 +50,23 @@ class Door(APIView):
     """
 
     idempotent = True  # whether POST here honours an Idempotency-Key
-    format_kwarg = None  # REST framework looks for it where it chooses a representation
+    queried = False  # whether GET here reads a query; no other method does, anywhere
+    media: Sequence[str] = JSON  # the media types that there are, the usual one first
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         self.args, self.kwargs = args, kwargs
-        # Allow stands on 405 (souk.kit.problem) and here; a Vary only where there is a choice.
-        plain = request.method == "OPTIONS" or len(self.renderer_classes) > 1
+        # Allow stands on 405 (souk.kit.problem) and here; Vary on every answer (souk.kit.browsers).
+        plain = request.method == "OPTIONS"
         self.headers = self.default_response_headers if plain else {}
         asked = self.request = Request(request, authenticators=[one() for one in self.authentication_classes])
         try:
             read_again_if_lost(partial(self.initial, asked, *args, **kwargs))
             name = (request.method or "").lower()
             found = getattr(self, name, None) if name in self.http_method_names else None
+            handler: Callable[[], HttpResponse]
             handler = partial(found or self.http_method_not_allowed, asked, *args, **kwargs)
+            if found is not None and request.META.get("QUERY_STRING"):
+                handler = self.unless_queried_in_vain(asked, handler)
             response: HttpResponseBase
             if found is None or request.method in SAFE:
                 near = REPLICATED and not asked.user
@@ -69,8 +83,11 @@ class Door(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """What REST framework does before every handler, without what no door has: versions and format suffixes."""
         accepted = request._request.META.get("HTTP_ACCEPT", "*/*")
-        if accepted not in ANY_JSON or len(self.renderer_classes) > 1:
-            request.accepted_renderer, request.accepted_media_type = self.perform_content_negotiation(request)
+        if accepted not in ANY_JSON or self.media is not JSON:
+            media = preferred(accepted, self.media)
+            if media is None:
+                raise NotAcceptable
+            request.accepted_media_type = media
         if "HTTP_AUTHORIZATION" in request._request.META:
             self.perform_authentication(request)
         else:
@@ -78,6 +95,20 @@ class Door(APIView):
         if self.permission_classes:
             self.check_permissions(request)
         self.check_throttles(request)
+
+    def unless_queried_in_vain(
+        self, request: Request, handler: Callable[[], HttpResponse]
+    ) -> Callable[[], HttpResponse]:
+        """The handler, which refuses every query parameter where none is read: `?dry_run=true` must not be ignored."""
+        if request.method == "OPTIONS" or (self.queried and request.method in SAFE):
+            return handler
+        try:
+            query_of(Nothing, request)
+        except MalformedRequest as malformed:
+            refusal = partial(refuse, malformed, handler)
+            # Reads may write too, such as the first look into a bag; a write has its transaction.
+            return transaction.atomic(durable=True)(refusal) if request.method in SAFE else refusal
+        return handler
 
     def options(self, request: Any, *args: Any, **kwargs: Any) -> Any:
         """Which methods there are stands in Allow, as in every answer."""
@@ -155,7 +186,7 @@ def etags_in(request: Request | HttpRequest, header: str) -> list[str] | None:
     return [tag.strip().removeprefix("W/").strip('"') for tag in value.split(",")]
 
 
-def is_known(request: Request, etag: str) -> bool:
+def is_known(request: Request | HttpRequest, etag: str) -> bool:
     """Whether the caller has this version already (If-None-Match), so that 304 is the answer."""
     tags = etags_in(request, "If-None-Match")
     return tags is not None and (tags == ["*"] or etag in tags)

@@ -73,13 +73,14 @@ def under_key(*, user_id: UUID, request: Request, handler: Callable[[], HttpResp
     try:
         key = key_of(request)
     except MalformedRequest as malformed:
-        return transaction.atomic(durable=True)(partial(_refuse, malformed, handler))
+        return transaction.atomic(durable=True)(partial(refuse, malformed, handler))
     if key is None:
         return transaction.atomic(durable=True)(handler)
     return partial(answer_once, user_id=user_id, key=key, request=request, handler=handler)
 
 
-def _refuse(malformed: MalformedRequest, handler: Callable[[], HttpResponse]) -> HttpResponse:
+def refuse(malformed: MalformedRequest, handler: Callable[[], HttpResponse]) -> HttpResponse:
+    """Raise what is wrong with the request, or what is told before it. What the handler did must be rolled back."""
     try:
         handler()
     except Refused as refused:

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cache
 from types import UnionType
 from typing import Annotated, Any, NoReturn, TypeVar, Union, get_args, get_origin, get_type_hints
+from urllib.parse import unquote_to_bytes
 
 import msgspec
 from django.conf import settings
@@ -23,6 +24,7 @@ from souk.kit.problem import BodyTooLarge, MalformedRequest, UnsupportedMediaTyp
 
 DEEPEST = 32
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+NOT_READ = "\ufffd"  # what Django puts in the place of bytes that are no UTF-8
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 INTEGER = re.compile("-?(0|[1-9][0-9]{0,18})")
 PLACE = re.compile(r" - at `\$(.*?)`$")
@@ -122,11 +124,14 @@ def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
     lists = _repeatable(shape)
     found: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
+    garbled = not _is_utf8(request.META.get("QUERY_STRING") or "")
     for name, values in request.GET.lists():
         if len(values) > 1 and name not in lists:
             errors.append({"parameter": name, "code": "repeated", "detail": "Only once, please."})
         if UNSTORABLE.search(name) or any(UNSTORABLE.search(value) for value in values):
             errors.append({"parameter": name, "code": "invalid", "detail": "No NUL, please."})
+        if garbled and NOT_READ in name + "".join(values):
+            errors.append({"parameter": name, "code": "invalid", "detail": "UTF-8, please."})
         read = [_read(value, _hints(shape).get(name)) for value in values]
         found[name] = read if name in lists else read[0]
     if not errors:
@@ -139,14 +144,27 @@ def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
     raise MalformedRequest("Some query parameters are not acceptable.", errors=errors)
 
 
+def _is_utf8(query: str) -> bool:
+    """Of a query as WSGI tells it: one character per byte, escapes as they were sent."""
+    if query.isascii() and "%" not in query:
+        return True
+    try:
+        unquote_to_bytes(query.encode("latin-1", "replace")).decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 def decoded_json(body: bytes) -> Any:
     """Strict JSON: UTF-8, no repeated keys, no NaN, at most 32 levels. Raises MalformedRequest."""
     if body.count(b"[") + body.count(b"{") > DEEPEST and _depth(body) > DEEPEST:
         raise MalformedRequest(f"The JSON is nested more than {DEEPEST} levels deep.")
     try:
         return json.loads(body.decode("utf-8"), object_pairs_hook=_without_repeats, parse_constant=_no_constant)
-    except (UnicodeDecodeError, ValueError, RecursionError) as error:
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
         raise MalformedRequest("The body is not valid JSON in UTF-8.") from error
+    except ValueError as error:  # what Python reads no integer from
+        raise MalformedRequest("A number in the body has thousands of digits.") from error
 
 
 def _depth(body: bytes) -> int:

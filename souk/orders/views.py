@@ -51,6 +51,8 @@ from souk.payments.operations import latest_payments, require_known_token
 class Orders(Door):
     """`GET`, `POST /orders`."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
         buyer = signed_in(request)
         asked = query_of(OrdersQuery, request)
@@ -135,6 +137,8 @@ class Cancellation(Door):
 class Sales(Door):
     """`GET /sales`: orders with lines of the caller's, the newest first."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
         seller = signed_in(request)
         asked = query_of(Page, request)
@@ -158,6 +162,8 @@ class OneSale(Door):
 
 class History(Door):
     """`GET /orders/{id}/history`."""
+
+    queried = True
 
     def get(self, request: Request, order_id: UUID) -> HttpResponse:
         order = _own_order(request, order_id)

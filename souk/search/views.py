@@ -28,6 +28,8 @@ LIST, BEST, STORE, FEED = "products", "products by relevance", "users/products",
 class Products(Door):
     """`GET /products`."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
         asked = query_of(ProductQuery, request).checked()
         wish = Wish(
@@ -57,6 +59,8 @@ class Products(Door):
 class ProductsOfUser(Door):
     """`GET /users/{id}/products`."""
 
+    queried = True
+
     def get(self, request: Request, user_id: UUID) -> HttpResponse:
         asked = query_of(Page, request)
         page = _newest(Wish(seller=user_id), asked, STORE, _caller_id(request))
@@ -67,6 +71,8 @@ class ProductsOfUser(Door):
 
 class Feed(Door):
     """`GET /me/feed`."""
+
+    queried = True
 
     def get(self, request: Request) -> HttpResponse:
         caller = signed_in(request)

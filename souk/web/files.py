@@ -12,8 +12,8 @@ from django.contrib.staticfiles import finders
 from django.core.exceptions import SuspiciousFileOperation
 from django.http import HttpRequest, HttpResponse, HttpResponseNotModified
 
-from souk.kit.compression import coding_for, pack
-from souk.kit.door import PlainDoor, etags_in
+from souk.kit.compression import coding_for, is_compressible, pack
+from souk.kit.door import PlainDoor, is_known
 from souk.kit.problem import NotFound
 
 FOR_EVER = "public, max-age=31536000, immutable"
@@ -37,7 +37,7 @@ class File:
     def answer(self, request: HttpRequest, caching: str) -> HttpResponse:
         """The file, or 304 for who has it. A packed one has a weak ETag."""
         coding = coding_for(request, self.media, len(self.body))
-        if (tags := etags_in(request, "If-None-Match")) is not None and self.etag in tags:
+        if is_known(request, self.etag):
             response: HttpResponse = HttpResponseNotModified()
         elif coding is None:
             response = HttpResponse(self.body, content_type=self.media)
@@ -45,6 +45,7 @@ class File:
             # Two threads may pack the same file at once; both come to the same bytes.
             body = self.packed.get(coding) or self.packed.setdefault(coding, pack(self.body, coding, once=True))
             response = HttpResponse(body, content_type=self.media, headers={"Content-Encoding": coding})
+        if is_compressible(self.media, len(self.body)):
             response["Vary"] = "Accept-Encoding"
         response["ETag"] = f'"{self.etag}"' if coding is None else f'W/"{self.etag}"'
         response["Cache-Control"] = caching

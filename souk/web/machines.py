@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 from django.http import HttpResponse
-from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 
 from souk.kit.door import Door, answer
@@ -51,20 +50,6 @@ class MachinesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
     next: None
 
 
-class MermaidText(BaseRenderer):
-    """Names the media type that a caller may ask for."""
-
-    media_type = "text/vnd.mermaid"
-    format = "mermaid"
-
-
-class SvgPicture(BaseRenderer):
-    """Names the media type that a caller may ask for."""
-
-    media_type = "image/svg+xml"
-    format = "svg"
-
-
 class Machines(Door):
     """`GET /machines`."""
 
@@ -75,16 +60,16 @@ class Machines(Door):
 class OneMachine(Door):
     """`GET /machines/{name}`: JSON, or the diagram that Accept asks for."""
 
-    renderer_classes = [JSONRenderer, MermaidText, SvgPicture]
+    media = ("application/json", "text/vnd.mermaid", "image/svg+xml")
 
     def get(self, request: Request, name: str) -> HttpResponse:
         machine = MACHINES.get(name)
         if machine is None:
             raise NotFound
-        match request.accepted_renderer.format:
-            case "mermaid":
+        match request.accepted_media_type:
+            case "text/vnd.mermaid":
                 return HttpResponse(f"{machine:mermaid}\n", content_type="text/vnd.mermaid; charset=utf-8")
-            case "svg":
+            case "image/svg+xml":
                 return HttpResponse(svg_of(machine, title=_title(name, machine)), content_type="image/svg+xml")
             case _:
                 return answer(machine_out(name))

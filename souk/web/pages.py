@@ -15,7 +15,6 @@ from django.conf import settings
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template import Context, Engine
 from markdown_it import MarkdownIt
-from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 
 from souk.kit.door import Door, PlainDoor
@@ -52,13 +51,6 @@ guide = Folder(HERE / "guide", seconds=60, policy=GUIDE)
 examples = Examples(DOCS / "examples")
 
 
-class HtmlPage(BaseRenderer):
-    """Names the media type that a browser asks for."""
-
-    media_type = "text/html"
-    format = "html"
-
-
 class Contract(Door):
     """`GET /api/v1/openapi.json`."""
 
@@ -69,7 +61,8 @@ class Contract(Door):
 class SwaggerPage(Door):
     """`GET /api/v1/docs`: the contract in Swagger UI."""
 
-    renderer_classes = [HtmlPage]
+    media = ("text/html",)
+    queried = True  # as a link to a page may say where it stood; nothing is read of it
 
     def get(self, request: Request) -> HttpResponse:
         return page("swagger.html", policy=READERS)
@@ -78,7 +71,8 @@ class SwaggerPage(Door):
 class RedocPage(Door):
     """`GET /api/v1/redoc`: the contract in Redoc."""
 
-    renderer_classes = [HtmlPage]
+    media = ("text/html",)
+    queried = True  # as a link to a page may say where it stood; nothing is read of it
 
     def get(self, request: Request) -> HttpResponse:
         return page("redoc.html", policy=READERS)

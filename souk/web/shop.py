@@ -12,7 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template import Context, Engine, Template
 from django.views import View
 
-from souk.kit.door import etags_in
+from souk.kit.door import is_known
 from souk.kit.problem import NotFound, rendered
 from souk.web.files import FOR_EVER, Folder
 
@@ -62,7 +62,7 @@ def page(request: HttpRequest, *, status: int = 200) -> HttpResponse:
     known = {"version": version, "live": live, "modules": modules, "at_start": request.path == "/"}
     body = _template(settings.DEBUG).render(Context(known)).encode()
     tag = hashlib.sha256(body).hexdigest()[:16]
-    if status == 200 and tag in (etags_in(request, "If-None-Match") or ()):
+    if status == 200 and is_known(request, tag):
         response = HttpResponse(status=304)
     else:
         response = HttpResponse(body, content_type="text/html; charset=utf-8", status=status)

@@ -38,6 +38,8 @@ from souk.webhooks.serializers import (
 class Webhooks(Door):
     """`GET`, `POST /webhooks`."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
         owner = signed_in(request)
         asked = query_of(Page, request)
@@ -108,6 +110,8 @@ class Replay(Door):
 
 class Deliveries(Door):
     """`GET /webhooks/{id}/deliveries`, newest first."""
+
+    queried = True
 
     def get(self, request: Request, webhook_id: UUID) -> HttpResponse:
         webhook = _own_webhook(request, webhook_id)

@@ -11,11 +11,13 @@ from django.test import Client
 
 from souk.web.contract.generator import Contract
 from souk.web.contract.operations import Place
+from tests.books import checksums, value_of
 from tests.callers import Api, SignedIn
 from tests.routes import address, routes
 
 PLACES = list(Contract().places())
 DOORS = [place for place in PLACES if place.is_door]
+PAGES = ("/api/v1/docs", "/api/v1/redoc")
 PUBLIC_READS = [place for place in DOORS if place.method == "GET" and place.description.caller == "anyone"]
 
 
@@ -83,6 +85,46 @@ def test_what_no_door_can_give_is_406_everywhere(seller: SignedIn, known: dict[s
         assert (answer.status_code, answer["Content-Type"]) == (406, "application/problem+json"), place.path
 
 
+def test_a_query_that_nobody_reads_is_refused_everywhere_and_nothing_is_done(
+    seller: SignedIn, known: dict[str, str]
+) -> None:
+    before, unread = checksums(), 0
+    for place in DOORS:
+        if place.path in PAGES:
+            continue  # a link to a page may say where it stood
+        answer = ask(place.method, filled(place, **known) + "?dry_run=true", seller.token)
+        if place.description.query is None:
+            # With nothing in the body and ids of nothing, other faults of a request are told first.
+            assert answer.status_code in (400, 403, 404, 415), (place.method, place.path)
+            unread += answer.status_code == 400
+        if answer.status_code == 400:
+            named = {error["parameter"] for error in answer.json()["errors"]}
+            assert "dry_run" in named, (place.method, place.path)
+        else:
+            assert answer.status_code in (403, 404, 415), (place.method, place.path)
+    assert unread > 15
+    assert {**checksums(), "accounts_user": ""} == {**before, "accounts_user": ""}
+
+
+def test_a_query_is_read_where_the_contract_says_that_there_is_one() -> None:
+    for place in DOORS:
+        assert place.view is not None
+        if place.path in PAGES:
+            continue
+        reads = place.method == "GET" and place.view.queried  # type: ignore[attr-defined]  # it is a Door
+        assert reads == (place.description.query is not None), (place.method, place.path)
+
+
+def test_a_change_with_a_query_is_refused_under_a_key_too_and_the_key_stays_free(seller: SignedIn) -> None:
+    spoon = {"title": "Spoon", "price": {"amount": 900, "currency": "EUR"}, "stock": 1}
+    key = {"Idempotency-Key": "once"}
+    refused = seller.post("/products?dry_run=true", spoon, headers=key)
+    assert (refused.status, refused.code) == (400, "malformed_request")
+    assert value_of("SELECT count(*) FROM catalog_product") == 0
+    assert seller.post("/products", spoon, headers=key).status == 201
+    assert seller.post("/products?", spoon, headers={"Idempotency-Key": "twice"}).status == 201
+
+
 def test_another_media_type_is_415_wherever_a_body_is_read(seller: SignedIn, known: dict[str, str]) -> None:
     asked = 0
     for place in DOORS:
@@ -101,7 +143,7 @@ def test_answers_with_a_token_are_stored_nowhere_and_public_reads_for_seconds(
 ) -> None:
     for place in PLACES:
         path = filled(place, **known)
-        if place.is_door and place.path not in ("/api/v1/openapi.json", "/api/v1/docs", "/api/v1/redoc"):
+        if place.is_door and place.path not in ("/api/v1/openapi.json", *PAGES):
             answer = ask(place.method, path, seller.token)
             assert answer["Cache-Control"] == "no-store", (place.method, path, answer.status_code)
         answer = ask(place.method, path)
@@ -122,6 +164,7 @@ def test_a_version_that_the_caller_has_is_not_sent_again(seller: SignedIn, known
         again = ask("GET", filled(place, **known), seller.token, **{"If-None-Match": first["ETag"]})
         assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"]), place.path
         assert not {"Content-Type", "Content-Length"} & set(again.headers), place.path
+        assert {"Accept", "Accept-Encoding", "Authorization"} <= set(again["Vary"].split(", ")), place.path
         weak = ask("GET", filled(place, **known), seller.token, **{"If-None-Match": f'"x", W/{first["ETag"]}'})
         assert weak.status_code == 304, place.path
         asked += 1

@@ -40,6 +40,30 @@ def move(event: str, source: str, target: str, *actors: str) -> dict[str, object
     return {"event": event, "from": source, "to": target, "actors": list(actors), "timeout_seconds": None}
 
 
+@pytest.mark.parametrize(
+    ("accept", "media"),
+    [
+        ("image/svg+xml", "image/svg+xml"),
+        ("image/svg+xml;q=0.5, application/json", "application/json"),
+        ("application/json;q=0.2, image/*;q=0.3", "image/svg+xml"),
+        ("*/*", "application/json"),
+        ("*/*, application/json;q=0", "text/vnd.mermaid"),
+        ("text/vnd.mermaid, image/svg+xml", "text/vnd.mermaid"),
+        ("text/html, */*;q=0.1", "application/json"),
+        ("application/json; charset=utf-8", "application/json"),
+        ("", "application/json"),
+        ("application/json;q=x", "application/json"),
+        ("text/html", None),
+        ("application/json;q=0", None),
+        ("a" * 20_000, None),
+    ],
+)
+def test_the_caller_gets_what_it_would_rather_have(accept: str, media: str | None) -> None:
+    answer = Api().send("GET", "/machines/bag", headers={"Accept": accept})
+    told = answer.headers["Content-Type"].partition(";")[0]
+    assert (answer.status, told) == ((200, media) if media else (406, "application/problem+json"))
+
+
 def test_a_bag_is_given_up_after_ninety_days() -> None:
     assert Api().get("/machines/bag").body["transitions"] == [
         move("order", "OPEN", "ORDERED", "buyer"),

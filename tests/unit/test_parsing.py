@@ -146,6 +146,15 @@ def test_what_is_no_strict_json_is_malformed(sent: bytes) -> None:
     assert refused.value.code == "malformed_request"
 
 
+def test_a_number_of_thousands_of_digits_is_told_as_what_it_is() -> None:
+    with pytest.raises(MalformedRequest, match="digits"):
+        decoded_json(b'{"a": ' + b"1" * 5000 + b"}")
+
+
+def test_a_sign_that_stands_for_what_could_not_be_read_may_be_asked_for_all_the_same() -> None:
+    assert query_of(ParcelQuery, query("cursor=%EF%BF%BD")).cursor == "\ufffd"
+
+
 def test_json_of_32_levels_is_read_and_brackets_in_strings_are_no_levels() -> None:
     assert decoded_json(b"[" * 32 + b"]" * 32)
     assert decoded_json(b'["' + b"[" * 500 + b'\\"{", "]"]') == ["[" * 500 + '"{', "]"]
@@ -207,6 +216,8 @@ def test_a_query_of_the_right_shape_comes_through_whole() -> None:
         (f"id={AN_ID}&id={AN_ID}&id={AN_ID}", [("id", "invalid")]),
         ("cursor=%00", [("cursor", "invalid")]),
         ("%00=1", [("\0", "invalid")]),
+        ("cursor=%ff", [("cursor", "invalid")]),
+        ("cursor=%EF%BF", [("cursor", "invalid")]),
         ("size=1", [("size", "unknown")]),
         ("a/b~c=1", [("a/b~c", "unknown")]),
         ("limit=0&way=up", [("limit", "invalid"), ("way", "invalid")]),

@@ -88,7 +88,7 @@ ANSWER_HEADERS: dict[str, Schema] = {
     "WWW-Authenticate": {
         "description": "How to prove who asks.",
         "required": True,
-        "schema": {"type": "string", "pattern": "^Bearer "},
+        "schema": {"type": "string", "pattern": "^(Bearer|Basic)( |$)"},
     },
 }
 

@@ -39,7 +39,7 @@ CALLERS: Mapping[str, tuple[str, list[dict[str, list[str]]]]] = {
 LIMITED = ("X-Request-ID", "RateLimit", "RateLimit-Policy")
 # Refusals that every door gives alike when they are the only ones with their status, and the headers of their answers.
 EVERYWHERE: Mapping[type[Refused], tuple[str, ...]] = {
-    NotAuthenticated: ("X-Request-ID", "WWW-Authenticate"),
+    NotAuthenticated: (*LIMITED, "WWW-Authenticate"),
     NotFound: LIMITED,
     NotAcceptable: ("X-Request-ID",),
     VersionMismatch: LIMITED,
@@ -47,7 +47,7 @@ EVERYWHERE: Mapping[type[Refused], tuple[str, ...]] = {
     UnsupportedMediaType: LIMITED,
     IdempotencyKeyReused: LIMITED,
     RateLimited: (*LIMITED, "Retry-After"),
-    DependencyUnavailable: ("X-Request-ID", "Retry-After"),
+    DependencyUnavailable: (*LIMITED, "Retry-After"),
 }
 
 
@@ -229,7 +229,7 @@ def _headers(place: Place, status: int) -> Schema:
     """The headers of an answer with this status."""
     told = place.description
     names = ["X-Request-ID"]
-    if place.is_door and status not in (401, 406, 503):
+    if told.limited or (place.is_door and status != 406):
         names += ["RateLimit", "RateLimit-Policy"]
     if status == told.status:
         if told.etag:
@@ -240,7 +240,7 @@ def _headers(place: Place, status: int) -> Schema:
             names.append("Link")
         if place.is_idempotent:
             names.append("Idempotent-Replayed")
-    if status == 401 and place.is_door:
+    if status == 401:
         names.append("WWW-Authenticate")
     if status in (429, 503) or (status == 409 and place.is_idempotent):
         names.append("Retry-After")
