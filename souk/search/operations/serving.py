@@ -21,11 +21,11 @@ BEST_FIRST = [{"_score": "desc"}, *NEWEST_FIRST]
 MOST_SEEN = 10_000
 SHOWN = f"""
     SELECT {LISTED}
-      FROM unnest(%(hits)s::uuid[]) WITH ORDINALITY AS hit (id, place)
-      JOIN search_product d ON d.product_id = hit.id
-      JOIN catalog_product p ON p.id = hit.id
+      FROM unnest(%(hits)s::uuid[]) WITH ORDINALITY AS hit (published_id, place)
+      JOIN search_product d USING (published_id)
+      JOIN catalog_product p ON p.id = d.product_id
       JOIN accounts_user u ON u.id = p.seller_id AND u.is_active AND u.deleted IS NULL
-      JOIN stock_stock s ON s.product_id = hit.id
+      JOIN stock_stock s ON s.product_id = d.product_id
      WHERE d.tag_names @> %(tags)s::varchar[] AND (%(seller)s::uuid IS NULL OR d.seller_id = %(seller)s)
        AND (%(currency)s::text IS NULL OR d.price_currency = %(currency)s)
        AND (%(least)s::bigint IS NULL OR d.price_amount >= %(least)s)
@@ -91,20 +91,20 @@ def find_best(
     if found.following is None:
         return found, None
     seen = limit + (0 if after is None else after.seen)
-    return found, ServerPlace(float(hits[limit - 1].place[0]), found.following, min(seen, MOST_SEEN - 1))
+    return found, ServerPlace(float(hits[limit - 1][0]), found.following, min(seen, MOST_SEEN - 1))
 
 
 def _body(filters: list[Any], limit: int) -> dict[str, Any]:
-    return {"size": limit + 1, "query": {"bool": {"filter": filters}}, "track_total_hits": False, "_source": False}
+    return {"size": limit + 1, "query": {"bool": {"filter": filters}}, "track_total_hits": False}
 
 
 def _found(hits: Sequence[Hit], wish: Wish, limit: int, caller_id: UUID | None) -> Found:
     page = hits[:limit]
-    following = page[-1].published_id if len(hits) > limit else None
+    following = UUID(page[-1][-1]) if len(hits) > limit else None
     if not page:
         return Found((), None)
     parameters = {
-        "hits": [hit.product_id for hit in page],
+        "hits": [hit[-1] for hit in page],
         "tags": list(wish.tags),
         "seller": wish.seller,
         "currency": wish.currency,
