@@ -14,8 +14,9 @@ from souk.accounts.models import User
 from souk.eventlog.models import Event
 from souk.eventlog.operations import database_now
 from souk.kit.entity import new_id
+from souk.webhooks.gateway import Sent
 from souk.webhooks.models import Delivery
-from souk.webhooks.operations import purge_deliveries
+from souk.webhooks.operations import purge_deliveries, queue_deliveries, settle_delivery, take_due_deliveries
 from tests.callers import SignedIn
 from tests.hearers import at_once, forget_samples, tell
 from tests.hooks import deliveries_of, hook, make_due, send_all
@@ -57,6 +58,24 @@ def test_what_happens_while_a_webhook_is_switched_on_is_either_sent_or_replayed(
     send_all()
     told = receiver.verified(webhook["secret"])
     assert [event["data"]["title"] for event in told] == ["Without a position when it is switched on"]
+
+
+def test_a_try_from_before_a_replay_says_nothing_about_the_tries_after_it(seller: SignedIn, receiver: Receiver) -> None:
+    webhook = hook(seller, receiver, types=["product.created"])
+    start = database_now()
+    seller.offer()
+    queue_deliveries()
+    (before,) = take_due_deliveries(room=10, busy={})
+    for state in ("DISABLED", "ENABLED"):
+        seller.patch(f"/webhooks/{webhook['id']}", {"state": state})
+    span = {"from": start.isoformat(), "to": database_now().isoformat()}
+    assert seller.post(f"/webhooks/{webhook['id']}/replay", span).body == {"queued": 1}
+    (again,) = take_due_deliveries(room=10, busy={})
+    assert (again.delivery_id, again.attempt) == (before.delivery_id, before.attempt)
+    settle_delivery(before, Sent(status_code=200, duration_ms=1, error=None))
+    assert [one["outcome"] for one in deliveries_of(seller, webhook)] == ["pending"]
+    settle_delivery(again, Sent(status_code=204, duration_ms=1, error=None))
+    assert [(one["outcome"], one["status_code"]) for one in deliveries_of(seller, webhook)] == [("delivered", 204)]
 
 
 def test_a_webhook_hears_what_is_committed_after_it_though_it_was_written_before(

@@ -67,7 +67,7 @@ UPDATE webhooks_delivery d
    SET attempt = d.attempt + 1, next_attempt_at = clock_timestamp() + %(lease)s * interval '1 second'
   FROM due, webhooks_webhook w
  WHERE d.id = due.id AND w.id = d.webhook_id
-RETURNING d.id, d.webhook_id, d.event_id, d.attempt, d.body, w.owner_id, w.url, w.secret,
+RETURNING d.id, d.webhook_id, d.event_id, d.attempt, d.next_attempt_at, d.body, w.owner_id, w.url, w.secret,
           CASE WHEN w.former_until > clock_timestamp() THEN w.former_secret END
 """
 EVENTS = f"SELECT {COLUMNS} FROM eventlog_event e WHERE e.id = ANY(%s)"  # noqa: S608  # the feed's own columns
@@ -75,11 +75,15 @@ EVENTS = f"SELECT {COLUMNS} FROM eventlog_event e WHERE e.id = ANY(%s)"  # noqa:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Due:
-    """A try that was begun, the `attempt`-th of its delivery. `problem` says why there is no message to send."""
+    """A try that was begun, the `attempt`-th of its delivery. `problem` says why there is no message to send.
+
+    Its lease ends at `until`, which no other try has: after a replay the same number comes again.
+    """
 
     delivery_id: UUID
     webhook_id: UUID
     attempt: int
+    until: datetime
     message: Message | None
     problem: str | None = None
 
@@ -90,6 +94,7 @@ class _Taken:
     webhook_id: UUID
     event_id: UUID
     attempt: int
+    until: datetime
     body: str | None
     owner_id: UUID
     url: str
@@ -127,7 +132,7 @@ def settle_delivery(due: Due, sent: Sent) -> str:
     """
     webhook: Webhook = Webhook.all_objects.select_for_update(no_key=True).get(pk=due.webhook_id)
     now = database_now()
-    row = Delivery.objects.filter(pk=due.delivery_id, attempt=due.attempt, outcome=PENDING)
+    row = Delivery.objects.filter(pk=due.delivery_id, next_attempt_at=due.until, outcome=PENDING)
     result = {"status_code": sent.status_code, "duration_ms": sent.duration_ms, "error": sent.error}
     if sent.error is None:
         row.update(outcome=DELIVERED, next_attempt_at=None, **result)
@@ -191,4 +196,7 @@ def _due(one: _Taken, found: tuple[bytes, str | None] | None) -> Due:
     message = None
     if body is not None and problem is None:
         message = Message(id=str(one.event_id), url=one.url, body=body, secrets=secrets, traceparent=traceparent)
-    return Due(delivery_id=one.id, webhook_id=one.webhook_id, attempt=one.attempt, message=message, problem=problem)
+    return Due(
+        delivery_id=one.id, webhook_id=one.webhook_id, attempt=one.attempt, until=one.until, message=message,
+        problem=problem,
+    )  # fmt: skip
