@@ -7,14 +7,16 @@ from typing import Literal
 from django.http import HttpResponse
 from rest_framework.request import Request
 
+from souk.kit.cursor import decode_cursor, link_next, paged
 from souk.kit.door import Door, answer
 from souk.kit.machine import Life, Party, initial_state, states_of
-from souk.kit.parsing import Shape
+from souk.kit.parsing import Page, Shape, query_of
 from souk.kit.problem import NotFound
 from souk.web.diagram import svg_of
 from souk.web.states import MACHINES, moves_of, timeout_seconds
 
 MachineName = Literal["product", "bag", "order", "payment"]
+LIST = "machines"
 
 
 class StateOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -44,17 +46,25 @@ class MachineOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
 
 
 class MachinesOut(Shape, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """All of them, on one page."""
+    """A page of them, in the order of their things' lives."""
 
     results: list[MachineOut]
-    next: None
+    next: str | None
 
 
 class Machines(Door):
     """`GET /machines`."""
 
+    queried = True
+
     def get(self, request: Request) -> HttpResponse:
-        return answer(MachinesOut(results=[machine_out(name) for name in MACHINES], next=None))
+        asked = query_of(Page, request)
+        names = list(MACHINES)
+        if asked.cursor is not None:
+            names = names[names.index(decode_cursor(LIST, asked.cursor, _known)) + 1 :]
+        page, following = paged(names, asked.limit, list_name=LIST, key=str)
+        out = MachinesOut(results=[machine_out(name) for name in page], next=following)
+        return link_next(request, answer(out), following)
 
 
 class OneMachine(Door):
@@ -97,6 +107,12 @@ def machine_out(name: str) -> MachineOut:
             for event, source, target in moves
         ],
     )
+
+
+def _known(name: str) -> str:
+    if name not in MACHINES:
+        raise ValueError("there is no such machine")
+    return name
 
 
 def _title(name: str, machine: type[Life]) -> str:

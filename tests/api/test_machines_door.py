@@ -6,6 +6,7 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
+from souk.kit.cursor import encode_cursor
 from souk.web.states import MACHINES
 from tests.callers import Answer, Api
 
@@ -76,6 +77,21 @@ def test_the_list_has_the_four_machines_as_each_is_told_alone() -> None:
     assert [machine["name"] for machine in answer.body["results"]] == ["product", "bag", "order", "payment"]
     assert answer.body["next"] is None
     assert answer.body["results"] == [Api().get(f"/machines/{name}").body for name in MACHINES]
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 4, 100])
+def test_the_list_is_paged_as_every_other_one(limit: int) -> None:
+    names, answer = [], Api().get("/machines", limit=limit)
+    while True:
+        assert len(answer.body["results"]) <= limit
+        names += [machine["name"] for machine in answer.body["results"]]
+        if answer.body["next"] is None:
+            break
+        assert answer.body["next"] in answer.headers["Link"]
+        answer = Api().get("/machines", limit=limit, cursor=answer.body["next"])
+    assert names == list(MACHINES)
+    for wrong in ({"limit": 0}, {"limit": 101}, {"cursor": "x"}, {"cursor": encode_cursor("machines", "none")}):
+        assert Api().get("/machines", **wrong).code == "malformed_request", wrong
 
 
 def test_every_event_that_the_clock_fires_has_its_time_and_no_other_event_has() -> None:

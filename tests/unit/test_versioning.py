@@ -16,8 +16,16 @@ BASELINE: dict[str, Any] = json.loads((CHECKOUT / "tests" / "baseline" / "openap
 CONTRACT: dict[str, Any] = json.loads((CHECKOUT / "docs" / "openapi.json").read_text("utf-8"))
 
 
+# Changes that the comparison cannot tell from breaking ones, and why they break nobody.
+HARMLESS = {
+    # The list took no `limit` before; who sends none still gets all four, and null.
+    "GET /api/v1/machines: 200/next: type was null, is None",
+    "GET /api/v1/machines: 200/next: other kinds of value than before",
+}
+
+
 def test_nothing_that_a_client_of_the_first_release_relies_on_has_changed() -> None:
-    assert breaks(BASELINE, CONTRACT) == []
+    assert set(breaks(BASELINE, CONTRACT)) == HARMLESS
 
 
 def schema(contract: dict[str, Any], name: str) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from souk.kit.described import Description
+from souk.kit.parsing import Page
 from souk.kit.problem import Forbidden
 from souk.web.health import Health, LivenessOut
 from souk.web.machines import MachineName, MachineOut, MachinesOut
@@ -16,6 +17,7 @@ MACHINES: Mapping[str, Description] = {
         summary="List all state machines",
         tag="Machines",
         caller="anyone",
+        query=Page,
         answer=MachinesOut,
     ),
     "OneMachine.get": Description(
