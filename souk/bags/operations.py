@@ -13,10 +13,11 @@ from souk.bags.models import Bag, BagLine
 from souk.catalog.models import Product
 from souk.eventlog.operations import SYSTEM, acting_user, begin_life, change_state, database_now
 from souk.kit.machine import initial_state
-from souk.kit.problem import NotFound, Refused, ValidationFailed
+from souk.kit.problem import NotFound, Refused, ValidationFailed, sqlstate_of
 from souk.kit.tracing import traced
 
 MOST_LINES = 100
+UNIQUE_VIOLATION = "23505"
 # A bag that nobody touched for so long is given up.
 UNTOUCHED = timedelta(days=90)
 
@@ -38,8 +39,10 @@ class TooManyLines(ValidationFailed):
 
 def open_bag(*, owner: User) -> Bag:
     """The owner's open bag; made when there is none."""
-    bag: Bag | None = Bag.objects.open_of(owner.pk).first()
-    return bag or _new_bag(owner)
+    while True:
+        bag: Bag | None = Bag.objects.open_of(owner.pk).first() or _new_bag(owner)
+        if bag is not None:
+            return bag
 
 
 def lock_open_bag(*, owner: User) -> Bag:
@@ -129,17 +132,17 @@ def abandon_untouched_bags(*, limit: int = 50, untouched: timedelta = UNTOUCHED)
     return len(bags)
 
 
-def _new_bag(owner: User) -> Bag:
+def _new_bag(owner: User) -> Bag | None:
+    """A bag that was just opened; None when somebody was faster. Theirs may be ordered already: look again."""
     now = database_now()
     bag = Bag(owner=owner, state=initial_state(Bag.machine), created=now, updated=now)
     try:
         with transaction.atomic():
             begin_life(bag, "open", actor=acting_user(owner.pk), at=now)
-    except IntegrityError:  # somebody was faster: theirs is the one open bag
-        found: Bag | None = Bag.objects.open_of(owner.pk).first()
-        if found is None:
+    except IntegrityError as refused:
+        if sqlstate_of(refused) != UNIQUE_VIOLATION:
             raise
-        return found
+        return None
     return bag
 
 

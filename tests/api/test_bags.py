@@ -6,11 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import IntegrityError, connections
 
+from souk.bags import operations
+from souk.bags.models import Bag
 from souk.bags.operations import abandon_untouched_bags
+from souk.eventlog.operations import begin_life
 from tests.books import checksums, rows_of, run, stock_of
 from tests.callers import Answer, Api, SignedIn
+from tests.rivals import in_background
 
 
 def put(who: SignedIn, product: dict[str, Any], quantity: Any, **headers: str) -> Answer:
@@ -269,6 +273,32 @@ def test_changes_at_the_same_time_lose_nothing(seller: SignedIn, buyer: SignedIn
     assert bag.body["totals"] == [{"amount": 3600, "currency": "EUR"}]
     # The bag was made once, by whoever came first, and counted every change.
     assert rows_of("SELECT count(*), max(version) FROM bags_bag") == [(1, 25)]
+
+
+@pytest.mark.parametrize("look", ["change", "read"])
+def test_a_rivals_bag_that_is_made_and_ordered_meanwhile_is_no_defect(
+    seller: SignedIn, buyer: SignedIn, monkeypatch: pytest.MonkeyPatch, look: str
+) -> None:
+    mug, jug = seller.offer("Mug"), seller.offer("Jug")
+    rival = SignedIn(buyer.username, buyer.id, str(buyer.token), "")
+    placed: list[int] = []
+
+    def open_after_the_rival(bag: Bag, *given: Any, **named: Any) -> None:
+        monkeypatch.undo()
+        with in_background(lambda: put(rival, mug, 1)) as filled:
+            assert filled.result(30).status == 200
+        try:
+            begin_life(bag, *given, **named)
+        except IntegrityError:
+            with in_background(lambda: rival.post("/bag/order")) as ordered:
+                placed.append(ordered.result(30).status)
+            raise
+
+    monkeypatch.setattr(operations, "begin_life", open_after_the_rival)
+    answer = put(buyer, jug, 2) if look == "change" else buyer.get("/bag")
+    assert (answer.status, placed) == (200, [201])
+    assert [line["product"]["title"] for line in answer.body["lines"]] == (["Jug"] if look == "change" else [])
+    assert rows_of("SELECT state, count(*) FROM bags_bag GROUP BY 1 ORDER BY 1") == [("OPEN", 1), ("ORDERED", 1)]
 
 
 def test_a_bag_that_nobody_touched_for_ninety_days_is_given_up(seller: SignedIn, buyer: SignedIn) -> None:
