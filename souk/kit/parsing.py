@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from functools import cache
@@ -23,6 +24,8 @@ from rest_framework.request import Request
 from souk.kit.problem import BodyTooLarge, MalformedRequest, UnsupportedMediaType, ValidationFailed
 
 DEEPEST = 32
+_worked_out: set[type[msgspec.Struct]] = set()
+_working_out = threading.Lock()
 STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 NOT_READ = "\ufffd"  # what Django puts in the place of bytes that are no UTF-8
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -113,10 +116,23 @@ def shaped(shape: type[AnyShape], value: Any) -> AnyShape:
         errors = [_error("invalid", "No NUL and no lone surrogate, please.", place) for place in _unstorable(value, "")]
     if not errors:
         try:
-            return msgspec.convert(value, shape)
+            return _converted(value, shape)
         except msgspec.ValidationError:
             errors = list(_errors(value, shape, ""))
     raise ValidationFailed(errors=errors)
+
+
+def _converted(value: Any, shape: type[AnyShape]) -> AnyShape:
+    """The value in this shape. Raises msgspec.ValidationError.
+
+    What msgspec has to know of a shape it works out when the shape is first used, and two threads that do so at once
+    can end the process (0.22: a segmentation fault). So the first one does it alone.
+    """
+    if shape not in _worked_out:
+        with _working_out:
+            msgspec.json.Decoder(shape)
+            _worked_out.add(shape)
+    return msgspec.convert(value, shape)
 
 
 def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
@@ -136,7 +152,7 @@ def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
         found[name] = read if name in lists else read[0]
     if not errors:
         try:
-            return msgspec.convert(found, shape)
+            return _converted(found, shape)
         except msgspec.ValidationError:
             for error in _errors(found, shape, ""):
                 name = error.pop("pointer").removeprefix("/").partition("/")[0]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -164,6 +167,37 @@ def test_a_number_past_every_float_is_no_integer() -> None:
     with pytest.raises(ValidationFailed) as refused:
         parsed(Crate, body('{"weight": 1e400}'))
     assert places(refused.value) == [("/weight", "invalid")]
+
+
+# In a process of its own, as it ends by a segmentation fault where shapes are worked out by several threads at once.
+FIRST_USES = """
+import sys, threading
+import django
+django.setup()
+from souk.kit.parsing import Shape, shaped
+
+sys.setswitchinterval(1e-6)
+SENT = {"inner": [{"number": 1, "words": ["a"]}]}
+
+def use(shape, start):
+    start.wait()
+    assert shaped(shape, SENT).inner[0].number == 1
+
+for _ in range(100):
+    made = {"Shape": Shape, "__name__": "__main__"}
+    exec("class Inner(Shape): number: int; words: list[str]", made)
+    exec("class Outer(Shape): inner: list[Inner]", made)
+    start = threading.Barrier(4)
+    threads = [threading.Thread(target=use, args=(made["Outer"], start)) for _ in range(4)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+
+
+def test_a_shape_that_several_threads_use_for_the_first_time_at_once_ends_no_process() -> None:
+    env = {**os.environ, "DJANGO_SETTINGS_MODULE": "souk.settings"}
+    done = subprocess.run([sys.executable, "-c", FIRST_USES], env=env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize(
