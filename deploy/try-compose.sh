@@ -31,6 +31,7 @@ shop=http://localhost:$SOUK_HTTP_PORT
 running=(postgres streams cache debezium search api live worker clock caddy)
 
 say() { printf '%s  %s\n' "$(date -u +%H:%M:%S)" "$*"; }
+load() { cut -d' ' -f1-3 /proc/loadavg; }
 note() { printf '%s\n' "$*" | tee -a "$summary"; }
 stop() { say "failed: $*" && exit 1; }
 
@@ -190,7 +191,7 @@ job() { .venv/bin/python -m tests.containers.job "$shop" "$@"; }
 
 # What each image and container promises, asked of the container itself.
 look_inside() {
-    local found service
+    local found secret service shown
     for service in api live worker clock; do
         [ "$(docker exec "$(container $service)" id -u)" = 10001 ] || stop "$service runs as root"
     done
@@ -200,9 +201,11 @@ look_inside() {
     found=$(docker exec "$(container api)" sh -c 'for p in gcc cc make ld uv pip pip3 git curl; do command -v $p; done' || true)
     [ -z "$found" ] || stop "the image has $found"
     for service in "${running[@]}"; do
+        # Once for all secrets: docker-compose takes more than a second to name a container.
+        shown=$(docker inspect "$(container "$service")")
         for secret in deploy/secrets/*; do
             [ -s "$secret" ] || continue
-            ! docker inspect "$(container "$service")" | grep -qF "$(cat "$secret")" || stop "$service was told $secret in the open"
+            ! grep -qFf "$secret" <<<"$shown" || stop "$service was told $secret in the open"
         done
     done
     note "inside: Souk's processes are user 10001, nine roots are read-only, no build tools, no secret in what docker inspect shows"
@@ -216,11 +219,16 @@ main() {
     deploy/make-secrets
     start_engine
     note "engine: Docker $(docker version -f '{{.Server.Version}}'), $(compose version | head -1)"
-    if [ -n "$build" ]; then build_images; fi
+    note "load before: $(load) on $(nproc) cores"
+    local began=$SECONDS
+    if [ -n "$build" ]; then
+        build_images
+        note "images: built in $((SECONDS - began)) s"
+    fi
 
     say "the dependencies alone"
     up=yes
-    local began=$SECONDS
+    began=$SECONDS
     compose up -d --remove-orphans >"$work/up.log" 2>&1 || { tail -20 "$work/up.log"; stop "up"; }
     wait_healthy 180 postgres streams cache
     note "dependencies: $(compose ps --services --filter status=running 2>/dev/null | sort | paste -sd' '), ready after $((SECONDS - began)) s"
@@ -248,7 +256,7 @@ main() {
         told=$(job --meanwhile "kill -9 $(docker inspect -f '{{.State.Pid}}' "$id")") || stop "the job while $service died"
         wait_healthy 180 "$service"
         [ "$(docker inspect -f '{{.RestartCount}}' "$id")" -gt "$before" ] || stop "$service was not started again"
-        note "killed $service: $told"
+        note "killed $service: $told (load $(load))"
     done
     wait_healthy 180 "${running[@]}"
     note "health: $(curl -fsS "$shop/health/ready")"
