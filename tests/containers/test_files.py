@@ -170,6 +170,13 @@ def test_debezium_is_told_properties_of_the_one_file() -> None:
     assert services()["debezium"]["volumes"] == ["./deploy/debezium:/debezium/config:ro"]
 
 
+def test_debezium_asks_anew_for_the_name_of_a_container_that_was_down() -> None:
+    options = services()["debezium"]["environment"]["JAVA_OPTS"].split()
+    assert "-Djava.security.properties=/debezium/config/java.security" in options
+    told = (CHECKOUT / "deploy" / "debezium" / "java.security").read_text().splitlines()
+    assert [line for line in told if not line.startswith("#")] == ["networkaddress.cache.negative.ttl=0"]
+
+
 def test_secrets_are_made_once_readable_and_never_committed(tmp_path: Any) -> None:
     folder = tmp_path / "deploy"
     (folder / "secrets").mkdir(parents=True)
