@@ -24,7 +24,8 @@ PARAMETERS: dict[str, Schema] = {
             "type": "string",
             "minLength": 1,
             "maxLength": 257,
-            "pattern": r'^([!#-~]{1,255}|"[!#-~]{1,255}")$',
+            # A header's value has no blanks around it.
+            "pattern": r'^([!#-~]([ !#-~]{0,253}[!#-~])?|"[ !#-~]{1,255}")$',
         },
         "example": "5f0c6f0e-order-1",
     },
