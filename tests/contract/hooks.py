@@ -58,6 +58,12 @@ def map_path_parameters(context: Any, path_parameters: dict[str, Any] | None) ->
 
 
 @schemathesis.hook
+def filter_headers(context: Any, headers: dict[str, Any] | None) -> bool:
+    """No blanks around a value: HTTP takes them away, and what arrives may be right though what was made was wrong."""
+    return all(not isinstance(value, str) or value == value.strip() for value in (headers or {}).values())
+
+
+@schemathesis.hook
 def before_call(context: Any, case: Any, kwargs: dict[str, Any]) -> None:
     """Values that go together, which no schema can say: in every phase, for what is sent in the query and the body.
 
