@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
 
 TRANSACTION_TIMEOUT_SINCE = 170_000
+# No server is started again in less.
+RESTED_SECONDS = 0.5
 Value = TypeVar("Value")
 
 
@@ -26,6 +29,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     # The statement that is sent together with COMMIT (`prepared_at_commit`).
     last_words: Sending | None = None
+    # When the last request began or ended.
+    last_used: float = 0.0
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
@@ -60,9 +65,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def close_if_unusable_or_obsolete(self) -> None:
         """Between two requests: a connection whose server has hung up is let go, before anything is asked over it.
 
-        A thread may rest for minutes after the database was started again, and a write is not tried a second time.
+        A thread may rest for minutes after the database was started again, and a write is not tried a second time. In
+        a busy one nothing is looked at: it would hand the interpreter's lock away twice per request.
         """
-        if self.connection is not None and has_hung_up(self.connection.pgconn):
+        now = time.monotonic()
+        rested, self.last_used = now - self.last_used, now
+        if rested > RESTED_SECONDS and self.connection is not None and has_hung_up(self.connection.pgconn):
             self.close()
         super().close_if_unusable_or_obsolete()
 
