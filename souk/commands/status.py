@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import signal
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -54,6 +55,8 @@ def status(
 def watch(console: Console, found: dict[str, Any]) -> dict[str, Any]:
     """Show it and look again every second, until Ctrl-C; returns what was seen last."""
     traffic = Traffic()
+    # What a script starts in the background ignores Ctrl-C, which is the only way to end this.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, screen=True) as live:
         while True:
             live.update(
