@@ -22,7 +22,7 @@ explains it. The `x-problem-codes` of an answer list the codes that this operati
 answers 405 to methods it does not know, with `Allow`.
 
 **Bodies** are JSON in UTF-8, at most 256 kB, at most 32 levels deep, without repeated keys; no string holds U+0000 or a
-lone surrogate. Unknown fields are refused, and so are unknown query parameters where an operation has any.
+lone surrogate. Unknown fields are refused, and so are unknown query parameters.
 
 **Within v1** fields may be added to answers, never renamed or removed: ignore what you do not know.
 """
