@@ -192,8 +192,6 @@ def refusal_of(error: BaseException) -> Refused:
             return Forbidden()
         case drf.MethodNotAllowed():
             return MethodNotAllowed()
-        case drf.NotAcceptable():
-            return NotAcceptable()
         case RequestDataTooBig():
             return BodyTooLarge()
         case SuspiciousOperation() | BadRequest() | drf.ParseError():
