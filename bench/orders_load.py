@@ -39,39 +39,6 @@ class Heard:
         return round(1000 * ranked[min(int(share * len(ranked)), len(ranked) - 1)], 1) if ranked else 0.0
 
 
-def place_orders(port: int, callers: Sequence[Caller], products: Sequence[str], seconds: float, each: int) -> Heard:
-    """One client: orders of `each` products until the time is over."""
-    line, heard = Line(port), Heard()
-    chance = random.Random()  # noqa: S311  # load, no secret
-    until = time.monotonic() + seconds
-    while (began := time.monotonic()) < until:
-        caller = chance.choice(callers)
-        wanted = chance.sample(products, each)
-        body = {"lines": [{"product_id": product, "quantity": 1} for product in wanted]}
-        status, head, _ = line.send("POST", "/orders", caller.token, body, key=uuid4().hex)
-        heard.seconds.append(time.monotonic() - began)
-        heard.outcomes[str(status)] += 1
-        if status == 201:
-            heard.orders.append((head.partition("/api/v1/orders/")[2][:36], caller.token))
-    line.close()
-    return heard
-
-
-def confirm_orders(port: int, orders: Sequence[tuple[str, str]], seconds: float) -> Heard:
-    """One client: confirm these (order, token) pairs until they or the time are over."""
-    line, heard = Line(port), Heard()
-    until = time.monotonic() + seconds
-    body = {"payment": {"method": "card", "token": "tok_ok"}}
-    for order_id, token in orders:
-        if (began := time.monotonic()) >= until:
-            break
-        status, _, _ = line.send("POST", f"/orders/{order_id}/confirm", token, body, key=uuid4().hex)
-        heard.seconds.append(time.monotonic() - began)
-        heard.outcomes[str(status)] += 1
-    line.close()
-    return heard
-
-
 def order_steadily(port: int, callers: Sequence[Caller], products: Sequence[str], rate: float, seconds: float) -> Heard:
     """One client: place orders of two products and confirm each, at a rate, until the time is over.
 
