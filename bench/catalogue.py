@@ -23,6 +23,11 @@ def drawn(of: str, draw: int) -> str:
     return f"((hashint8extended({of}, {draw}) & 9007199254740991) / 9007199254740992::float8)"
 
 
+def word_of(rank: int) -> str:
+    """The word of a rank, from 1: some 460 / rank % of the products have it."""
+    return f"{1_048_576 + rank:x}".translate(str.maketrans("0123456789", "ghijklmnop"))
+
+
 def words(count: int, draw: int) -> str:
     """So many words of the text k. Rank r of the vocabulary is drawn about as often as 1/r; a word is its number."""
     rank = f"floor({VOCABULARY} ^ {drawn('k * 100 + w', draw)})::integer"

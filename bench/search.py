@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from bench.catalogue import fill
+from bench.catalogue import fill, word_of
 from bench.server import cpu_seconds, database, pgbench, post, serving, wrk
 from souk.catalog.operations.showing import ONE, SUGGESTED_BEGINNING
 from souk.kit.postgresql.prepared import with_limit
@@ -38,6 +38,9 @@ def doors(one: dict[str, str]) -> dict[str, tuple[str, str, dict[str, Any]]]:
         "rare price, available, common word": {
             "q": "ordinary", "min_price": "900000000", "currency": "EUR", "available": "true",
         },
+        "two words of 1 % each": {"q": "+".join(word_of(rank) for rank in (457, 458))},
+        "four words of 5 % each": {"q": "+".join(word_of(rank) for rank in range(90, 94))},
+        "ten words of 10 % each": {"q": "+".join(word_of(rank) for rank in range(40, 50))},
         "common tag": {"tag": "tag-1"},
         "not a word": {"q": "-ordinary"},
     }  # fmt: skip
@@ -62,7 +65,7 @@ def path(query: dict[str, str]) -> str:
 def parameters(query: dict[str, str]) -> dict[str, Any]:
     """What the door makes of the query."""
     return {
-        "words": query.get("q"),
+        "words": query["q"].replace("+", " ") if "q" in query else None,
         "tags": [query["tag"]] if "tag" in query else [],
         "seller": query.get("seller"),
         "currency": query.get("currency"),

@@ -11,6 +11,7 @@ from django.db import connection
 from msgspec.json import decode
 
 from souk.accounts.models import User
+from souk.catalog.operations.showing import LAST
 from souk.search.operations.finding import Wish, find_newest
 from souk.search.operations.statistics import copy_statistics
 from tests.conftest import empty_tables
@@ -30,6 +31,10 @@ FILL = """
                                      CASE WHEN n <= 300 THEN 'ancient' END,
                                      CASE WHEN n <= 24000 THEN 'former' END) AS words) made
 """
+STOCKED = """
+    INSERT INTO stock_stock (product_id, owner_id, on_hand, for_sale)
+    SELECT id, seller_id, 0, true FROM catalog_product ON CONFLICT DO NOTHING
+"""
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +46,7 @@ def long_catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[No
         with connection.cursor() as cursor:
             for first in range(1, PRODUCTS + 1, AT_ONCE):
                 cursor.execute(FILL, [seller.pk, first, first + AT_ONCE - 1])
-            cursor.execute(
-                "INSERT INTO stock_stock (product_id, owner_id, on_hand, for_sale)"
-                " SELECT id, seller_id, 0, true FROM catalog_product"
-            )
+            cursor.execute(STOCKED)
             cursor.execute("ANALYZE search_product")
         assert copy_statistics()
         yield
@@ -89,6 +91,12 @@ def naive(words: str, before: UUID | None, limit: int) -> list[UUID]:
         "nowhere",
         '"often former"',
         '"former often"',
+        "often thing former",
+        "often thing former ancient",
+        "thing often former ancient old -nowhere",
+        "thing -ancient -often",
+        'seldom -"often former"',
+        "thing (often or seldom) former",
     ],
 )
 def test_the_first_pages_are_those_of_a_scan(words: str, django_db_blocker: Any) -> None:
@@ -158,3 +166,75 @@ def test_without_statistics_everything_is_found_all_the_same(django_db_blocker: 
                 assert places(page.shown) == naive(words, None, 20)
         finally:
             cursor.execute("ROLLBACK")
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize("candidates", [0, 4_000, 50_000, 1_000_000])
+@pytest.mark.parametrize(
+    "words", ["often", "former", "ancient", "seldom former", "often former thing", "nowhere often", '"often former"']
+)
+def test_whatever_is_reckoned_the_spans_hold_what_a_scan_finds(
+    words: str, candidates: int, django_db_blocker: Any
+) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        edge: UUID | None = LAST
+        met: list[UUID] = []
+        while edge is not None and len(met) < 300:
+            cursor.execute(
+                "SELECT keys, edge FROM reckoned(websearch_to_tsquery('souk_question', %s)) asked,"
+                " look_up_by_spans(asked.parts, %s, %s, 300, NULL, NULL, NULL, false, '1 minute')",
+                [words, candidates, edge],
+            )
+            keys, edge = cursor.fetchone()
+            met += keys
+        # A look that found more than was wanted gives the newest of it: what is older than these may be left out.
+        expected = naive(words, None, PRODUCTS)
+        assert met[:300] == expected[:300]
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize("analysed", [True, False])
+def test_more_than_a_look_takes_may_be_published_in_one_moment(analysed: bool, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        if not analysed:
+            cursor.execute("DELETE FROM search_share; DELETE FROM search_step; DELETE FROM search_copied")
+        try:
+            at_once = FILL.replace("n * 600000::bigint", "40000 * 600000::bigint + n %% 4")
+            cursor.execute(at_once, [User.objects.get().pk, PRODUCTS + 1, PRODUCTS + 4_000])
+            cursor.execute(STOCKED)
+            for words in ("often", "seldom", "often -former", "ancient"):
+                page = find_newest(wish=Wish(words=words), before=None, limit=20, budget="1 minute")
+                before = naive(words, None, 20)[-1]
+                assert places(page.shown) == naive(words, None, 20)
+                further = find_newest(wish=Wish(words=words), before=before, limit=20, budget="1 minute")
+                assert places(further.shown) == naive(words, before, 20)
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize(
+    ("query", "parts", "share", "candidates"),
+    [
+        ("'often'", ["'often'"], 0.33, 0.33),
+        ("'former' & 'often'", ["'often'", "'former'"], 0.22, 0.33),
+        ("'often' | 'former'", ["'often' | 'former'"], 1, 1),
+        ("'former' & ( 'often' | 'thing' )", ["'former'", "'often' | 'thing'"], 0.67, 0.67),
+        ("'former' & !'often' & !( 'thing' & 'a' )", ["'former' & !'often' & !( 'thing' & 'a' )"], 0.67, 0.67),
+        ("'often' <-> 'former'", ["'often' <-> 'former'"], 0.22, 0.33 + 20 * 0.22),
+        ("'often' <-> ( 'former' | 'thing' )", ["'often' <-> ( 'former' | 'thing' )"], 1, 1 + 20 * 0.22),
+        ("'thing' & 'a' & 'often' & 'b' & 'thing' & !'x'", ["'a'", "'b'", "'often'", "'thing' & !'x'"], 0, 0),
+    ],
+)  # fmt: skip
+def test_a_question_is_reckoned_by_its_rarest_part(
+    query: str, parts: list[str], share: float, candidates: float, django_db_blocker: Any
+) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("SELECT parts::text[], share, candidates FROM reckoned(%s::tsquery)", [query])
+        told, matching, through = cursor.fetchone()
+        assert told == parts
+        assert (matching, through) == (
+            pytest.approx(share, rel=0.1, abs=1e-4),
+            pytest.approx(candidates, rel=0.1, abs=1e-4),
+        )
