@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -78,8 +79,10 @@ def import_file(
     began = time.perf_counter()
     with LineFile(path) as file, _bar(file, console) as advance:
         try:
-            for numbered in _batches(file, mapped, batch, run):
-                run.write(numbered)
+            for good, bad in _ahead(_batches(file, mapped, batch)):
+                for number, reason in bad:
+                    run.refuse(number, reason)
+                run.write(good)
                 advance(run.summary)
         except BrokenFile as broken:
             run.summary.broken = f"the file is damaged or ends early ({broken}); what stood before it was imported"
@@ -135,23 +138,46 @@ class _Run:
                 setattr(self.summary, name, getattr(self.summary, name) + 1)
 
 
-def _batches(file: LineFile, mapped: Mapped | None, size: int, run: _Run) -> Iterator[list[tuple[int, Line]]]:
-    """Good lines in batches. A batch ends early where a product comes again: it changes what its first line made."""
-    batch: list[tuple[int, Line]] = []
-    keys: set[tuple[str, str]] = set()
-    for number, raw in file.lines():
-        try:
-            line = _line(raw, mapped)
-        except (Refused, LineTooLong, msgspec.ValidationError) as refused:
-            run.refuse(number, _reason(refused))
-            continue
-        if len(batch) >= size or line.key in keys:
+Numbered = list[tuple[int, Line]]
+Reasons = list[tuple[int, str]]
+
+
+def _ahead(batches: Iterator[tuple[Numbered, Reasons]]) -> Iterator[tuple[Numbered, Reasons]]:
+    """The same batches; the next one is read while the database writes the last."""
+    with ThreadPoolExecutor(1) as reader:
+        following = reader.submit(next, batches, None)
+        while (batch := following.result()) is not None:
+            following = reader.submit(next, batches, None)
             yield batch
-            batch, keys = [], set()
-        batch.append((number, line))
-        keys.add(line.key)
-    if batch:
-        yield batch
+
+
+def _batches(file: LineFile, mapped: Mapped | None, size: int) -> Iterator[tuple[Numbered, Reasons]]:
+    """Good lines in batches, each with the refused lines among them and why.
+
+    A batch ends early where a product comes again: it changes what its first line made. Raises BrokenFile, after what
+    stood before.
+    """
+    good: Numbered = []
+    bad: Reasons = []
+    keys: set[tuple[str, str]] = set()
+    broken: BrokenFile | None = None
+    try:
+        for number, raw in file.lines():
+            try:
+                line = _line(raw, mapped)
+            except (Refused, LineTooLong, msgspec.ValidationError) as refused:
+                bad.append((number, _reason(refused)))
+                continue
+            if len(good) >= size or line.key in keys:
+                yield good, bad
+                good, bad, keys = [], [], set()
+            good.append((number, line))
+            keys.add(line.key)
+    except BrokenFile as error:
+        broken = error
+    yield good, bad
+    if broken:
+        raise broken
 
 
 def _line(raw: bytes | LineTooLong, mapped: Mapped | None) -> Line:
