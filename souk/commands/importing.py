@@ -82,7 +82,8 @@ def import_file(
             for good, bad in _ahead(_batches(file, mapped, batch)):
                 for number, reason in bad:
                     run.refuse(number, reason)
-                run.write(good)
+                if good:
+                    run.write(good)
                 advance(run.summary)
         except BrokenFile as broken:
             run.summary.broken = f"the file is damaged or ends early ({broken}); what stood before it was imported"

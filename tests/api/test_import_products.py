@@ -224,6 +224,32 @@ def test_an_import_that_broke_off_is_resumed_without_doing_anything_twice(import
     assert rows("SELECT count(*) FROM eventlog_event WHERE type = 'product.created'") == [(3000,)]
 
 
+def test_what_stands_before_the_damage_of_a_file_is_imported_to_the_last_line(importer: Importer) -> None:
+    lines = [json.dumps({**MUG, "external_id": f"mug-{number}"}) for number in range(30)]
+    lines[4] = "{}"
+    text = "".join(line + "\n" for line in lines).encode()
+    importer.path.write_bytes(gzip.compress(text, compresslevel=0)[:-600])
+    summary = importer.again()
+    whole = 30 - 600 // len(lines[0]) - 2
+    assert summary.broken.startswith("the file is damaged or ends early")
+    assert [told.partition(":")[0] for told in importer.told] == ["line 5"]
+    assert whole - 1 <= summary.created <= 29
+    assert rows("SELECT count(*) FROM catalog_product WHERE deleted IS NULL") == [(summary.created,)]
+
+
+def test_refusals_of_all_batches_are_told_in_the_order_of_the_lines(importer: Importer) -> None:
+    lines: list[Any] = [{**MUG, "external_id": f"mug-{number}"} for number in range(40)]
+    for number in (0, 3, 17, 39):
+        lines[number] = "no line"
+    summary = importer(*lines, batch=7)
+    assert [told.partition(":")[0] for told in importer.told] == ["line 1", "line 4", "line 18", "line 40"]
+    assert (summary.created, summary.refused) == (36, 4)
+
+
+def test_a_file_without_a_good_line_is_imported_as_nothing(importer: Importer) -> None:
+    assert (importer().rows, importer("{}", "\n").refused) == (0, 1)
+
+
 def test_a_product_that_comes_twice_in_one_file_is_as_its_last_line_says(importer: Importer) -> None:
     assert counts(importer(MUG, BOWL, {**MUG, "title": "Second thought"}, MUG)) == (2, 2, 0, 0)
     assert rows("SELECT title, version FROM catalog_product WHERE external_id = 'mug-1'") == [("Breakfast mug", 3)]
