@@ -40,20 +40,20 @@ def measured(url: str, folder: Path, *, seconds: int, products: int) -> dict[str
     with served(env) as port:
         place(port, buyers, ids, seconds=2)
         rounds: dict[str, list[dict[str, Any]]] = {"place": [], "place_hot": [], "confirm": []}
-        # The ceiling right after each measurement: whatever else the machine does, both feel it.
+        ceiling = partial(run_ceiling, url, folder, callers=callers, seconds=seconds)
         for _ in range(ROUNDS):
-            one = played(partial(place, port, buyers, ids, seconds=seconds), url)
-            orders = waiting_of(buyers)[: one["answers"] - one["errors"]]
-            one["ceiling"] = run_ceiling(url, folder, callers=callers, products=numbered, seconds=seconds)
-            rounds["place"].append(one)
-            one = played(partial(place, port, buyers, [str(hot)], seconds=seconds), url)
-            one["ceiling"] = run_ceiling(url, folder, callers=callers, products=1, seconds=seconds)
-            rounds["place_hot"].append(one)
+            placed = played(partial(place, port, buyers, ids, seconds=seconds), url)
+            orders = waiting_of(buyers)[: placed["answers"] - placed["errors"]]
+            rounds["place"].append(beside(placed, ceiling(products=numbered)))
+            hot_ones = played(partial(place, port, buyers, [str(hot)], seconds=seconds), url)
+            rounds["place_hot"].append(beside(hot_ones, ceiling(products=1)))
             rounds["confirm"].append(played(partial(confirm, port, orders, seconds=seconds), url))
-    for name in ("place", "place_hot"):
-        for one in rounds[name]:
-            one["of_ceiling"] = round(one["per_second"] / one["ceiling"], 2)
     return found | {name: middle(ones) for name, ones in rounds.items()} | {"rounds": rounds}
+
+
+def beside(figures: dict[str, Any], ceiling: float) -> dict[str, Any]:
+    """The figures with the ceiling that was measured right after them: what else the machine did, both felt."""
+    return {**figures, "ceiling": ceiling, "of_ceiling": round(figures["per_second"] / ceiling, 2)}
 
 
 def waiting_of(buyers: Sequence[Caller]) -> list[tuple[str, str]]:

@@ -14,6 +14,12 @@ from souk.catalog.machine import ACTIVE
 from souk.eventlog.operations import SYSTEM
 from souk.kit.entity import new_id
 
+# In a shop that is being filled tables grow a thousandfold within a session: no plan for the empty ones is kept.
+INDEX_NOW = """
+    SELECT set_config('souk.index_later', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
+           index_products(%s::uuid[]), set_config('plan_cache_mode', 'auto', true)
+"""
+
 
 @dataclass(slots=True)
 class Row:
@@ -76,14 +82,7 @@ def create_products(cursor: CursorWrapper, rows: Sequence[Row], at: datetime) ->
         "catalog_producttag (id, created, updated, product_id, tag_id)",
         ((new_id(), at, at, row.product_id, tag_id) for row in rows for tag_id in row.tag_ids),
     )
-    # In a shop that is being filled tables grow a thousandfold within a session: no plan for the empty ones is kept.
-    cursor.execute(
-        """
-        SELECT set_config('souk.index_later', 'off', true), set_config('plan_cache_mode', 'force_custom_plan', true),
-               index_products(%s::uuid[]), set_config('plan_cache_mode', 'auto', true)
-        """,
-        [ids],
-    )
+    cursor.execute(INDEX_NOW, [ids])
 
 
 def change_stocks(cursor: CursorWrapper, *, also_locked: Sequence[Row], rows: Sequence[Row]) -> dict[UUID, int]:
