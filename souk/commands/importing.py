@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import Queue
 from typing import Annotated, Any
 
 import msgspec
@@ -24,6 +25,7 @@ from souk.kit.parsing import Shape, decoded_json, shaped
 from souk.kit.problem import Refused
 
 BATCH = 1000
+TOLD_AT_ONCE = 20  # refused lines
 DEMO_CATALOGUE = Path(__file__).with_name("demo_catalogue.jsonl")
 TOLD_REFUSALS = 100  # lines named one by one; beyond that they are only counted
 
@@ -79,7 +81,9 @@ def import_file(
     began = time.perf_counter()
     with LineFile(path) as file, _bar(file, console) as advance:
         try:
-            for good, bad in _ahead(_batches(file, mapped, batch)):
+            batches = _batches(file, mapped, batch)
+            # A pipe is not read ahead: it may keep its reader waiting when the import is to end.
+            for good, bad in batches if file.size is None else _ahead(batches):
                 for number, reason in bad:
                     run.refuse(number, reason)
                 if good:
@@ -145,18 +149,28 @@ Reasons = list[tuple[int, str]]
 
 def _ahead(batches: Iterator[tuple[Numbered, Reasons]]) -> Iterator[tuple[Numbered, Reasons]]:
     """The same batches; the next one is read while the database writes the last."""
-    with ThreadPoolExecutor(1) as reader:
-        following = reader.submit(next, batches, None)
-        while (batch := following.result()) is not None:
-            following = reader.submit(next, batches, None)
-            yield batch
+    read: Queue[tuple[Numbered, Reasons] | BaseException | None] = Queue(1)
+
+    def read_on() -> None:
+        try:
+            for batch in batches:
+                read.put(batch)
+            read.put(None)
+        except BaseException as error:  # noqa: BLE001  # it is raised where the batches are taken
+            read.put(error)
+
+    threading.Thread(target=read_on, name="import reader", daemon=True).start()
+    while (batch := read.get()) is not None:
+        if isinstance(batch, BaseException):
+            raise batch
+        yield batch
 
 
 def _batches(file: LineFile, mapped: Mapped | None, size: int) -> Iterator[tuple[Numbered, Reasons]]:
     """Good lines in batches, each with the refused lines among them and why.
 
-    A batch ends early where a product comes again: it changes what its first line made. Raises BrokenFile, after what
-    stood before.
+    A batch ends early where a product comes again: it changes what its first line made. Bad lines alone make batches
+    too. Raises BrokenFile, after what stood before.
     """
     good: Numbered = []
     bad: Reasons = []
@@ -168,6 +182,9 @@ def _batches(file: LineFile, mapped: Mapped | None, size: int) -> Iterator[tuple
                 line = _line(raw, mapped)
             except (Refused, LineTooLong, msgspec.ValidationError) as refused:
                 bad.append((number, _reason(refused)))
+                if len(bad) >= TOLD_AT_ONCE:
+                    yield good, bad
+                    good, bad, keys = [], [], set()
                 continue
             if len(good) >= size or line.key in keys:
                 yield good, bad

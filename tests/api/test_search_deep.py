@@ -97,6 +97,10 @@ def naive(words: str, before: UUID | None, limit: int) -> list[UUID]:
         "thing -ancient -often",
         'seldom -"often former"',
         "thing (often or seldom) former",
+        '--"often former" thing',
+        'often -"example.com:8080" or seldom',
+        "-nowhere often former or ancient seldom",
+        "_".join(f"w{number}" for number in range(80)),
     ],
 )
 def test_the_first_pages_are_those_of_a_scan(words: str, django_db_blocker: Any) -> None:
@@ -190,6 +194,34 @@ def test_whatever_is_reckoned_the_spans_hold_what_a_scan_finds(
         # A look that found more than was wanted gives the newest of it: what is older than these may be left out.
         expected = naive(words, None, PRODUCTS)
         assert met[:300] == expected[:300]
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize("words", ["-former or -often", "nowhere or -former", '-"often former" or -ancient', "former"])
+def test_what_is_refused_in_brackets_is_refused_beside_a_price_too(words: str, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        before: UUID | None = None
+        met: list[UUID] = []
+        while len(met) < 200:
+            wish = Wish(words=words, currency="EUR", least=100, most=29_000)
+            page = find_newest(wish=wish, before=before, limit=100, budget="0")
+            met += places(page.shown)
+            if (before := page.following) is None:
+                break
+        every = [one for one in naive(words, None, PRODUCTS) if 100 <= int(str(one)[-12:], 16) <= 29_000]
+        assert met[:200] == every[:200]
+
+
+@pytest.mark.usefixtures("long_catalogue")
+def test_a_page_that_is_empty_at_the_end_of_the_budget_goes_on_further_down(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        # So much more than was reckoned that the first look finds too much, and the budget is over.
+        cursor.execute(
+            "SELECT edge < %s FROM reckoned($$'thing'$$) asked,"
+            " look_up_by_spans(asked.parts, 6000, %s, 20, NULL, NULL, NULL, false, '0')",
+            [LAST, LAST],
+        )
+        assert cursor.fetchone() == (True,)
 
 
 @pytest.mark.usefixtures("long_catalogue")

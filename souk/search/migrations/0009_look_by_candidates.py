@@ -24,7 +24,7 @@ CREATE FUNCTION reckoned(
 DECLARE
     told CONSTANT text := p_query::text;
     -- No lexeme has a blank in it, so that signs between blanks are signs. What stands in brackets is one part.
-    bare CONSTANT text := regexp_replace(told, '!?\( [^()]* \)', '', 'g');
+    bare CONSTANT text := regexp_replace(told, '!*\( [^()]* \)', '', 'g');
     texts text[];
     refused text;
     rarest_known double precision;
@@ -37,23 +37,34 @@ BEGIN
         candidates := share;
         RETURN;
     END IF;
-    IF bare LIKE '% | %' OR bare LIKE '%(%' OR bare <> told AND bare LIKE '%<%' THEN
+    -- Brackets in which something is refused beside something that is not, `( a | !b )`, are not to be parted.
+    IF bare LIKE '% | %' OR bare LIKE '%(%' OR bare <> told AND bare LIKE '%<%'
+       OR EXISTS (SELECT 1 FROM regexp_matches(told, '(!*)\( ([^()]* )\)', 'g') AS one
+                   WHERE one[1] = '' AND ' ' || one[2] LIKE '% !%') THEN
         texts := ARRAY[told];
     ELSE
         texts := string_to_array(bare, ' & ')
-                 || ARRAY(SELECT one[1] FROM regexp_matches(told, '!?\( [^()]* \)', 'g') AS one);
+                 || ARRAY(SELECT one[1] FROM regexp_matches(told, '!*\( [^()]* \)', 'g') AS one);
     END IF;
-    SELECT string_agg(part, ' & ') INTO refused FROM unnest(texts) AS part WHERE part LIKE '!%';
-    SELECT array_agg(part ORDER BY through), exp(sum(ln(matching))), min(through) INTO texts, share, candidates
-      FROM (SELECT part, CASE WHEN part LIKE '% | %' THEN least(sum(one), 1) ELSE exp(sum(ln(one))) END AS matching,
-                   CASE WHEN part LIKE '% | %' THEN least(sum(one), 1) ELSE min(one) END
-                   + CASE WHEN part LIKE '%<%' THEN 20 * exp(sum(ln(one))) ELSE 0 END AS through
-              FROM (SELECT part, coalesce(s.share, rarest_known / CASE WHEN part LIKE '% | %' THEN 8 ELSE 1 END) AS one
-                      FROM unnest(texts) AS part, unnest(tsvector_to_array(translate(part, '()', '')::tsvector)) AS word
-                      LEFT JOIN search_share s ON s.lexeme = word
-                     WHERE part NOT LIKE '!%' AND word NOT IN ('&', '|') AND word NOT LIKE '!%' AND word NOT LIKE '<%'
-                   ) words
-             GROUP BY part) reckoned;
+    SELECT string_agg(part, ' & ') INTO refused
+      FROM unnest(texts) AS part WHERE part LIKE '!%' AND cardinality(texts) > 1;
+    SELECT array_agg(part ORDER BY through), exp(greatest(sum(ln(matching)), -600)), min(through)
+      INTO texts, share, candidates
+      FROM (SELECT part, CASE WHEN part LIKE '% | %' THEN any_one ELSE all_of_them END AS matching,
+                   CASE WHEN part LIKE '% | %' THEN any_one ELSE rarest_one END
+                   + CASE WHEN part LIKE '%<%' THEN 20 * all_of_them ELSE 0 END AS through
+              FROM (SELECT part, least(sum(one), 1) AS any_one, min(one) AS rarest_one,
+                           exp(greatest(sum(ln(one)), -600)) AS all_of_them
+                      FROM (SELECT part, coalesce(s.share, rarest_known / CASE WHEN part LIKE '% | %' THEN 8 ELSE 1 END)
+                                   AS one
+                              FROM unnest(texts) AS part,
+                                   -- What is refused is taken out of the text, and the rest is read as a document.
+                                   unnest(tsvector_to_array(regexp_replace(
+                                       translate(part, '()', ''), '!+''([^'']|'''')*''', '', 'g')::tsvector)) AS word
+                              LEFT JOIN search_share s ON s.lexeme = word
+                             WHERE (part NOT LIKE '!%' OR cardinality(texts) = 1)
+                               AND word NOT IN ('&', '|') AND word NOT LIKE '!%' AND word NOT LIKE '<%') words
+                     GROUP BY part) shares) told_parts;
     IF texts IS NULL THEN
         RETURN;
     END IF;
@@ -198,7 +209,8 @@ BEGIN
                 allowed := least(4 * allowed, furthest);
             END IF;
         END IF;
-        IF clock_timestamp() - began > p_budget THEN
+        -- Not before the first step down: a page that ends where it began would be asked for again, for ever.
+        IF edge < p_edge AND clock_timestamp() - began > p_budget THEN
             RETURN;
         END IF;
     END LOOP;
