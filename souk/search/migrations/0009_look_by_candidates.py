@@ -217,6 +217,8 @@ BEGIN
 END $$;
 """
 
+# The walk over the newest products stays as it was.
+WALK = "".join(TWO_KEYS.FIND.partition(" LOOP\n")[2].partition("    END LOOP;\n")[:2])
 FIND = f"""
 -- The newest matching products before p_before (exclusive), and where to go on: `following` is the published_id of the
 -- last one of a full page, or how far down was looked when the budget ended first; NULL when nothing is left.
@@ -251,30 +253,7 @@ BEGIN
     -- Most pages are full after a short walk, whatever is asked. Not those of rare words: all of these are looked up in
     -- less time than such a walk takes.
     WHILE coalesce(matches > 0.05 * products OR matches > 500, true) LOOP
-        SELECT array_agg(w.product_id) AS ids, array_agg(w.published_id) AS keys INTO got
-          FROM walk_newest(p_query, edge, width, p_limit + 1 - cardinality(ids),
-                           p_currency, p_least, p_most, p_available) w;
-        ids := ids || coalesce(got.ids, '{{}}');
-        keys := keys || coalesce(got.keys, '{{}}');
-        IF cardinality(ids) > p_limit THEN
-            ids := ids[:p_limit];
-            following := keys[p_limit];
-            RETURN;
-        END IF;
-        SELECT s.published_id INTO edge FROM search_product s WHERE s.published_id < edge
-         ORDER BY s.published_id DESC OFFSET width - 1 LIMIT 1;
-        IF edge IS NULL THEN
-            RETURN;
-        END IF;
-        EXIT WHEN indexed;
-        -- Nothing that an index could answer (only a -not, only what is available): walk on.
-        IF clock_timestamp() - began > p_budget THEN
-            following := edge;
-            RETURN;
-        END IF;
-        width := least(width * 5, 5000);
-    END LOOP;
-    IF candidates <= few THEN
+{WALK}    IF candidates <= few THEN
         SELECT f.ids, f.keys INTO got
           FROM look_up(p_query, NULL, lowest, edge, p_limit + 1 - cardinality(ids),
                        p_currency, p_least, p_most, p_available) f;
