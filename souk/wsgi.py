@@ -5,14 +5,17 @@ from __future__ import annotations
 import gc
 import os
 
+import django
 from django.conf import settings
-from django.core.wsgi import get_wsgi_application
 from django.urls import get_resolver
 
-from souk.kit.turns import Turns
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "souk.settings")
-application = Turns(get_wsgi_application(), at_once=settings.READS_AT_ONCE)
+django.setup(set_prefix=False)
+
+from souk.kit.front import Front  # noqa: E402  # it needs the settings
+from souk.kit.turns import Turns  # noqa: E402  # the same
+
+application = Turns(Front(), at_once=settings.READS_AT_ONCE)
 
 # The doors are loaded before the first request comes. What is there by then stays: the collector need not look at it
 # again and again, and an answer makes few cycles, so that it may look more seldom.

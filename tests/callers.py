@@ -8,6 +8,9 @@ from urllib.parse import urlencode
 
 import msgspec
 from django.test import Client
+from django.test.client import ClientHandler
+
+from souk.kit.front import Front
 
 PASSWORD = "correct horse battery"  # the password of every user that tests register
 
@@ -40,13 +43,28 @@ class Answer:
         return self.headers["ETag"].strip('"')
 
 
+class Through(ClientHandler, Front):
+    """What answers in tests: the way that the WSGI application goes, with Django's client instead of a server."""
+
+    def __init__(self) -> None:
+        self.enforce_csrf_checks = False  # and the middleware is loaded by the first request, as the settings are then
+
+
+class Asking(Client):
+    """Django's client, which is answered as a server would be and keeps what a view raised to itself."""
+
+    def __init__(self) -> None:
+        super().__init__(raise_request_exception=False)
+        self.handler = Through()
+
+
 class Api:
     """A caller without a token."""
 
     token: str | None = None
 
     def __init__(self) -> None:
-        self._client = Client(raise_request_exception=False)
+        self._client = Asking()
 
     def get(self, path: str, *, headers: dict[str, str] | None = None, **query: Any) -> Answer:
         """GET below /api/v1; keyword arguments are the query."""

@@ -60,6 +60,9 @@ def paged(
 def link_next(request: HttpRequest | Request, response: HttpResponse, cursor: str | None) -> HttpResponse:
     """Name the next page in a Link header too (RFC 8288)."""
     if cursor is not None:
-        asked = [(name, value) for name, values in request.GET.lists() for value in values if name != "cursor"]
-        response["Link"] = f'<{request.path}?{urlencode([*asked, ("cursor", cursor)])}>; rel="next"'
+        plain = getattr(request, "_request", request)
+        lists = plain.GET.lists() if plain.META.get("QUERY_STRING") else ()
+        asked = [(name, value) for name, values in lists for value in values if name != "cursor"]
+        query = urlencode([*asked, ("cursor", cursor)]) if asked else f"cursor={cursor}"
+        response["Link"] = f'<{plain.path}?{query}>; rel="next"'
     return response

@@ -140,8 +140,10 @@ def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
     lists = _repeatable(shape)
     found: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
-    garbled = not _is_utf8(request.META.get("QUERY_STRING") or "")
-    for name, values in request.GET.lists():
+    plain = getattr(request, "_request", request)
+    raw = plain.META.get("QUERY_STRING") or ""
+    garbled = not _is_utf8(raw)
+    for name, values in plain.GET.lists() if raw else ():
         if len(values) > 1 and name not in lists:
             errors.append({"parameter": name, "code": "repeated", "detail": "Only once, please."})
         if UNSTORABLE.search(name) or any(UNSTORABLE.search(value) for value in values):

@@ -27,7 +27,7 @@ POLICY = (
 )
 
 
-class _PagesOnly:
+class PagesOnly:
     """Passes every request by that is not for a page for staff."""
 
     get_response: Any
@@ -38,7 +38,7 @@ class _PagesOnly:
         return super().__call__(request)  # type: ignore[no-any-return, misc]  # the middleware that this is mixed into
 
 
-class Sessions(_PagesOnly, SessionMiddleware):
+class Sessions(PagesOnly, SessionMiddleware):
     """Sessions in the database. The cookie is for TLS alone whenever the page came over TLS."""
 
     def process_response(self, request: HttpRequest, response: Any) -> Any:
@@ -56,7 +56,7 @@ class Sessions(_PagesOnly, SessionMiddleware):
         return response
 
 
-class Forgery(_PagesOnly, CsrfViewMiddleware):
+class Forgery(PagesOnly, CsrfViewMiddleware):
     """A form must come from a page of ours."""
 
     def process_request(self, request: HttpRequest) -> HttpResponse | None:  # type: ignore[override]  # an answer is taken
@@ -70,11 +70,11 @@ class Forgery(_PagesOnly, CsrfViewMiddleware):
         return super().process_view(request, *arguments) if request.path_info.startswith(PAGES) else None
 
 
-class Members(_PagesOnly, AuthenticationMiddleware):
+class Members(PagesOnly, AuthenticationMiddleware):
     """Who is signed in."""
 
 
-class Messages(_PagesOnly, MessageMiddleware):
+class Messages(PagesOnly, MessageMiddleware):
     """What an action has to say on the next page, and what is refused: as a page to a browser, where it is one."""
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:

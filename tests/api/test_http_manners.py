@@ -7,12 +7,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from django.test import Client
 
 from souk.web.contract.generator import Contract
 from souk.web.contract.operations import Place
 from tests.books import checksums, value_of
-from tests.callers import Api, SignedIn
+from tests.callers import Api, Asking, SignedIn
 from tests.routes import address, routes
 
 PLACES = list(Contract().places())
@@ -35,7 +34,7 @@ def filled(place: Place, **known: Any) -> str:
 
 def ask(method: str, path: str, token: str | None = None, **headers: str) -> Any:
     sent = {**({"Authorization": f"Bearer {token}"} if token else {}), **headers}
-    return Client(raise_request_exception=False).generic(method, path, b"", content_type="", headers=sent)
+    return Asking().generic(method, path, b"", content_type="", headers=sent)
 
 
 @pytest.fixture
