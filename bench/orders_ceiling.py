@@ -28,7 +28,7 @@ BEGIN
        AND u.deleted IS NULL;
     PERFORM 1 FROM take_idempotency_key(buyer, made::text);
     SELECT array_agg(id) INTO wanted FROM bench_product WHERE n IN (p_first, p_second);
-    SELECT max(o.moment) + interval '300 seconds' INTO due FROM offers_to(buyer, wanted, 50) o;
+    SELECT max(o.moment) + interval '300 seconds' INTO due FROM offers_with_stock(buyer, wanted, 50) o;
     INSERT INTO orders_order (id, created, updated, last_sequence, state, currency, total, expires_at, buyer_id)
     VALUES (made, now(), now(), 1, 'PENDING_CONFIRMATION', 'EUR', 3998, due, buyer);
     INSERT INTO orders_orderline (id, created, updated, order_id, number, product_id, seller_id, seller_username,

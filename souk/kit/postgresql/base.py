@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.postgresql import base
 from django.db.backends.utils import debug_transaction
 
-from souk.kit.postgresql.together import DONE, Sending, answered_together, error_of
+from souk.kit.postgresql.together import DONE, LastWord, answered_together, error_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -27,10 +27,13 @@ Value = TypeVar("Value")
 class DatabaseWrapper(base.DatabaseWrapper):
     """`OPTIONS["transaction_timeout"]` (such as `10s`) is set on servers from 17 on; older ones would refuse it."""
 
-    # The statement that is sent together with COMMIT (`prepared_at_commit`).
-    last_words: Sending | None = None
-    # When the last request began or ended.
+    # When the last request began.
     last_used: float = 0.0
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        # The statements that are sent together with COMMIT (`prepared_at_commit`).
+        self.last_words: list[LastWord] = []
 
     def get_connection_params(self) -> dict[str, Any]:
         parameters: dict[str, Any] = super().get_connection_params()
@@ -44,22 +47,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return bool(super()._configure_connection(connection))  # type: ignore[misc]  # the stubs leave it out
 
     def _commit(self) -> None:
-        said, self.last_words = self.last_words, None
-        if said is None or self.connection is None:
+        said, self.last_words = self.last_words, []
+        if not said or self.connection is None:
             super()._commit()  # type: ignore[misc]  # the stubs leave it out
             return
         with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
             pgconn = self.connection.pgconn
-            result = answered_together(pgconn, [said, partial(pgconn.send_query_params, b"COMMIT", None)])
-            if result.status not in DONE:
-                raise error_of(pgconn, result)
+            commit = partial(pgconn.send_query_params, b"COMMIT", None)
+            result = answered_together(pgconn, [*(word.send for word in said), commit])
+            if result.status in DONE:
+                return
+            error = error_of(pgconn, result)
+            for word in said:
+                if word.refusal is not None and (refused := word.refusal(error)) is not None:
+                    self.rollback()  # which Django does for errors of a database alone
+                    raise refused from error
+            raise error
 
     def _rollback(self) -> None:
-        self.last_words = None
+        self.last_words = []
         super()._rollback()  # type: ignore[misc]  # the stubs leave it out
 
     def _close(self) -> None:
-        self.last_words = None
+        self.last_words = []
         super()._close()  # type: ignore[misc]  # the stubs leave it out
 
     def close_if_unusable_or_obsolete(self) -> None:

@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary
 
 import psycopg
-from django.db import connections
+from django.db import DatabaseError, connections
 from psycopg.adapt import PyFormat, Transformer
 from psycopg.pq import Format, TransactionStatus
 
 from souk.kit.postgresql.reading import reading
-from souk.kit.postgresql.together import DONE, Sending, answered_together, error_of
+from souk.kit.postgresql.together import (
+    DONE,
+    LastWord,
+    Refusal,
+    Sending,
+    answered_together,
+    error_of,
+    refused_by,
+)
 
 if TYPE_CHECKING:
     from psycopg.abc import Transformer as Adapting
@@ -69,19 +77,25 @@ def prepared_texts(statement: str, parameters: Mapping[str, Any]) -> list[tuple[
     return [tuple([value(row, column) for column in columns]) for row in range(result.ntuples)]
 
 
-def prepared_at_commit(statement: str, parameters: Mapping[str, Any]) -> None:
-    """Run the statement as the last one of the transaction, together with its COMMIT. Its rows are not read.
+def prepared_at_commit(statement: str, parameters: Mapping[str, Any], *, refusal: Refusal | None = None) -> None:
+    """Run the statement at the end of the transaction, after those given before it and together with the COMMIT.
 
-    What it raises comes out of the transaction's end, and nothing of the transaction stays. Inside of an outer
-    transaction (of a test, say) it runs at once.
+    Its rows are not read, and no statement before the end sees what it does. What it raises comes out of the
+    transaction's end, or in its place what `refusal` makes of that; nothing of the transaction stays then. Inside of a
+    savepoint or of an outer transaction (of a test, say) it runs at once.
     """
     wrapper = cast("DatabaseWrapper", connections[reading.alias])
-    if len(wrapper.atomic_blocks) != 1:
-        _executed(statement, parameters, Format.TEXT)
+    if any(wrapper.savepoint_ids) or not wrapper.in_atomic_block:
+        try:
+            _executed(statement, parameters, Format.TEXT)
+        except DatabaseError as error:
+            refused_by(refusal, error.__cause__)
+            raise
         return
+    wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
         bound = _bound(wrapper.connection, statement, parameters)
-        wrapper.last_words = bound.sending(bound.prepared())
+        wrapper.last_words.append(LastWord(bound.sending(bound.prepared()), refusal))
 
 
 def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tuple[PGresult, Adapting]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import select
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import psycopg
 from psycopg.pq import ConnStatus, ExecStatus
@@ -19,7 +19,22 @@ if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
 
 Sending = Callable[[], None]
+# The refusal that an error of a statement stands for; None for one that is an error indeed.
+Refusal = Callable[[BaseException], Exception | None]
 DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+
+
+class LastWord(NamedTuple):
+    """A statement that is sent with the COMMIT of its transaction."""
+
+    send: Sending
+    refusal: Refusal | None
+
+
+def refused_by(refusal: Refusal | None, error: BaseException | None) -> None:
+    """Raise the refusal that the error stands for, if it stands for one."""
+    if refusal is not None and error is not None and (refused := refusal(error)) is not None:
+        raise refused from error
 
 
 def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> PGresult:

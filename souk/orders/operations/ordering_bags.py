@@ -36,7 +36,8 @@ def order_bag(
     if not lines:
         raise BagEmpty
     wanted = [Line(line.product_id, line.quantity, place) for place, line in enumerate(lines)]
-    order = place_order(buyer=buyer, wanted=wanted, hold=hold, most_holds=most_holds)
+    # The bag's row is to name the order's, so that one is written first.
+    order = place_order(buyer=buyer, wanted=wanted, hold=hold, most_holds=most_holds, at_commit=False)
     # The prices were read before the order's own look at them: a seller may have been faster.
     if prices is not None and any(prices[line.product_id] != (line.unit_price, order.currency) for line in order.lines):
         raise VersionMismatch

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
+import psycopg
 from django.db import transaction
 
 from souk.accounts.models import User
@@ -16,7 +18,7 @@ from souk.eventlog.operations import acting_user
 from souk.kit.context import current_traceparent
 from souk.kit.entity import new_id, row_of
 from souk.kit.machine import initial_state
-from souk.kit.postgresql.prepared import prepared_rows
+from souk.kit.postgresql.prepared import prepared_at_commit, prepared_rows
 from souk.kit.problem import Refused
 from souk.kit.tracing import traced
 from souk.orders.machine import OrderMachine
@@ -26,13 +28,17 @@ from souk.stock.operations import ShortLine
 
 OFFERS = """
     SELECT waiting, moment, wanted_id, seller_id, seller_username, seller_display_name, title, price_amount,
-           price_currency
-      FROM offers_to(%(buyer)s, %(ids)s::uuid[], %(most)s::integer)
+           price_currency, free
+      FROM offers_with_stock(%(buyer)s, %(ids)s::uuid[], %(most)s::integer)
 """
 OPEN_AND_HOLD = """
     SELECT product_id, requested, available, for_sale
       FROM open_and_hold(%(order)s::jsonb, %(lines)s::jsonb, %(event)s::jsonb)
 """
+OPEN_AND_HOLD_OR_FAIL = """
+    SELECT open_and_hold_or_fail(%(order)s::jsonb, %(lines)s::jsonb, %(event)s::jsonb)
+"""
+SHORT = "SK409"  # the SQLSTATE of lines that are short
 ORDER_COLUMNS = ("id", "buyer_id", "state", "currency", "total", "created", "expires_at")
 LINE_COLUMNS = (
     "id",
@@ -59,7 +65,8 @@ class Line:
 class Offer(NamedTuple):
     """A product as it is offered to a buyer at a moment; all but its id is None when nobody can buy it now.
 
-    `waiting` is how many of the buyer's orders wait for confirmation, counted no further than was asked.
+    `waiting` is how many of the buyer's orders wait for confirmation, counted no further than was asked. `free` is what
+    seemed to be free of it, without a lock and with holds counted that are due.
     """
 
     waiting: int
@@ -71,6 +78,7 @@ class Offer(NamedTuple):
     title: str
     price: int
     currency: str
+    free: int | None
 
     @property
     def is_buyable(self) -> bool:
@@ -120,21 +128,27 @@ class TooManyHolds(Refused):
 
 @traced
 @transaction.atomic(savepoint=False)
-def place_order(*, buyer: User, wanted: Sequence[Line], hold: timedelta, most_holds: int) -> Order:
+def place_order(
+    *, buyer: User, wanted: Sequence[Line], hold: timedelta, most_holds: int, at_commit: bool = True
+) -> Order:
     """Hold the stock of every wanted line and open an order that waits for its confirmation.
 
     Equal products of `wanted` are merged. Prices are those read in this transaction. `hold` is how long the stock is
     held, `most_holds` how many orders the buyer may have waiting. Raises TooManyHolds, ProductNotForSale, OwnProduct,
     CurrencyMismatch, OutOfStock; nothing is held then.
+
+    The order is written and its stock held with the transaction's COMMIT, so that the stock is locked for no round trip
+    and for nothing that Python does; OutOfStock and ProductNotForSale may come out of that too. `at_commit=False` is
+    for a transaction that needs the row before.
     """
     lines = merged(wanted)
     offers = offers_to(buyer_id=buyer.pk, product_ids=[line.product_id for line in lines], most=most_holds)
     _refuse_hoarding(offers, most_holds)
     _refuse_unbuyable(lines, offers, buyer)
     order = _snapshot(buyer, lines, offers, hold)
-    short = _open_and_hold(order)
-    if short:
-        _refuse_short(lines, short)
+    # What seems to be short is held at once, since its refusal is nothing that an error of the database should tell.
+    seems_enough = all((offers[line.product_id].free or 0) >= line.quantity for line in lines)
+    _open_and_hold(order, lines, at_commit=at_commit and seems_enough)
     count_transitions("place")
     return order
 
@@ -220,11 +234,10 @@ def _snapshot(buyer: User, lines: Sequence[Line], offers: Mapping[UUID, Offer], 
     return order
 
 
-def _open_and_hold(order: Order) -> list[ShortLine]:
+def _open_and_hold(order: Order, lines: Sequence[Line], *, at_commit: bool) -> None:
     """Write the order, its lines, the beginning of its history and its first event, and then hold its stock.
 
-    The last statement before the commit: the stock rows stay locked until then. Returns the lines that are short; if
-    there are any, nothing is held and the caller must roll back.
+    Raises OutOfStock, ProductNotForSale; with `at_commit` these come out of the end of the transaction.
     """
     event = {
         "actor": str(acting_user(order.buyer_id)),
@@ -237,16 +250,29 @@ def _open_and_hold(order: Order) -> list[ShortLine]:
         "lines": [{name: getattr(line, name) for name in LINE_COLUMNS} for line in order.lines],
         "event": event,
     }
-    short = prepared_rows(OPEN_AND_HOLD, {name: msgspec.json.encode(value).decode() for name, value in rows.items()})
-    return [ShortLine(*row) for row in short]
+    written = {name: msgspec.json.encode(value).decode() for name, value in rows.items()}
+    if at_commit:
+        prepared_at_commit(OPEN_AND_HOLD_OR_FAIL, written, refusal=partial(_told_short, lines))
+    elif short := [ShortLine(*row) for row in prepared_rows(OPEN_AND_HOLD, written)]:
+        raise _short(lines, short)
 
 
-def _refuse_short(lines: Sequence[Line], short: Sequence[ShortLine]) -> None:
+def _told_short(lines: Sequence[Line], error: BaseException) -> Refused | None:
+    """The refusal that an error of `open_and_hold_or_fail` stands for."""
+    if not isinstance(error, psycopg.Error) or error.sqlstate != SHORT:
+        return None
+    rows = msgspec.json.decode(error.diag.message_detail or "", type=list[ShortLine])
+    return _short(lines, rows)
+
+
+def _short(lines: Sequence[Line], short: Sequence[ShortLine]) -> Refused:
     found = {line.product_id: line for line in short}
     closed = [line for line in lines if line.product_id in found and not found[line.product_id].for_sale]
     if closed:
-        raise ProductNotForSale(errors=[_error(line, ProductNotForSale.code, "It is not for sale.") for line in closed])
-    raise OutOfStock(
+        return ProductNotForSale(
+            errors=[_error(line, ProductNotForSale.code, "It is not for sale.") for line in closed]
+        )
+    return OutOfStock(
         errors=[
             {
                 **_error(line, OutOfStock.code, "There is not enough of it."),
