@@ -43,7 +43,7 @@ class Answer:
         return self.headers["ETag"].strip('"')
 
 
-class Through(ClientHandler, Front):
+class Through(ClientHandler, Front):  # type: ignore[misc]  # called as the former, answering as the latter
     """What answers in tests: the way that the WSGI application goes, with Django's client instead of a server."""
 
     def __init__(self) -> None:

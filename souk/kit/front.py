@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -40,9 +40,9 @@ class Front(WSGIHandler):
         self._doors = chain
         self._short = not settings.DEBUG  # the signals keep the list of queries that DEBUG makes from growing
 
-    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         if not self._short or not environ["PATH_INFO"].startswith(DOORS) or environ.get("SCRIPT_NAME"):
-            return super().__call__(environ, start_response)  # type: ignore[no-any-return]  # Django types it as anything
+            return super().__call__(environ, start_response)
         for wrapper in connections.all(initialized_only=True):
             wrapper.close_if_unusable_or_obsolete()
         request = self.request_class(environ)
@@ -54,14 +54,14 @@ class Front(WSGIHandler):
         start_response(f"{response.status_code} {response.reason_phrase}", headers)
         if response.streaming:
             response._resource_closers.append(request.close)
-            return response  # type: ignore[no-any-return]  # the server goes through it and closes it
+            return response  # the server goes through it and closes it
         request.close()
         return [response.content]
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:
         """What is answered, on either way."""
         if not self._short or not request.path_info.startswith(DOORS):
-            return super().get_response(request)  # type: ignore[no-any-return]  # Django types it as anything
+            return super().get_response(request)
         try:
             return self._doors(request)
         except Exception as error:  # noqa: BLE001  # a layer of the chain; a door's own are answers by now

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -24,7 +23,7 @@ OWN = re.compile(rb'"request_id":"[^"]*"|"trace_id":"[^"]*"')
 BESIDE = ("", "/", "/nothing", "/products/", "/products/%00", "/products/%ff", "/machines/order/../bag", "//products")
 
 
-def asked(handler: WSGIHandler, method: str, path: str, **more: str) -> tuple[str, dict[str, str], bytes]:
+def asked(handler: Any, method: str, path: str, **more: str) -> tuple[str, dict[str, str], bytes]:
     """Status, headers and body of an answer, without what is its own alone."""
     path, _, query = path.partition("?")
     environ = {
@@ -44,7 +43,8 @@ def asked(handler: WSGIHandler, method: str, path: str, **more: str) -> tuple[st
 def test_every_address_answers_the_same_on_both_ways(seller: SignedIn) -> None:
     short, long = Front(), WSGIHandler()
     places = {
-        "/api/v1" + re.sub(r"{(\w+)}", lambda name: str(address(f"<uuid:{name[1]}>")), place.path.removeprefix("/api/v1"))
+        "/api/v1"
+        + re.sub(r"{(\w+)}", lambda name: str(address(f"<uuid:{name[1]}>")), place.path.removeprefix("/api/v1"))
         for place in Contract().places()
     }
     assert len(places) > 30
@@ -68,7 +68,7 @@ def test_what_a_layer_of_the_chain_raises_is_a_problem_on_both_ways(monkeypatch:
     assert answers[0].startswith("500")
 
 
-def asked_bare(handler: WSGIHandler, path: str) -> str:
+def asked_bare(handler: Any, path: str) -> str:
     """The status alone: an answer that no layer has finished names no request."""
     told: list[Any] = []
     environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "wsgi.input": io.BytesIO(), "HTTP_HOST": "127.0.0.1"}
@@ -98,8 +98,13 @@ def test_addresses_with_a_parameter_are_not_remembered(seller: SignedIn) -> None
 
 def test_the_pages_for_staff_go_the_long_way(clean_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
     went: list[str] = []
-    way: Callable[[Front, HttpRequest], HttpResponseBase] = Front._behind_the_door
-    monkeypatch.setattr(Front, "_behind_the_door", lambda self, request: went.append(request.path) or way(self, request))
+    way = Front._behind_the_door
+
+    def noting(handler: Front, request: HttpRequest) -> HttpResponseBase:
+        went.append(request.path)
+        return way(handler, request)
+
+    monkeypatch.setattr(Front, "_behind_the_door", noting)
     handler = Front()
     assert front.DOORS == "/api/"
     assert asked(handler, "GET", "/admin/")[0] == "302 Found"

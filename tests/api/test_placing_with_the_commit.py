@@ -58,7 +58,7 @@ def test_a_product_that_is_archived_meanwhile_is_not_for_sale(
     seller: SignedIn, buyer: SignedIn, overtaken: Callable[[str], None]
 ) -> None:
     mug = seller.offer("Mug", stock=5)
-    overtaken(f"UPDATE stock_stock SET for_sale = false WHERE product_id = '{mug['id']}'")
+    overtaken(f"SELECT set_for_sale('{mug['id']}', false)")
     refused = buyer.order((mug, 2))
     assert (refused.status, refused.code, refused.pointers) == (409, "product_not_for_sale", ["/lines/0"])
     assert stock_of(mug) == (5, 0)

@@ -114,9 +114,8 @@ def test_last_words_may_fail_with_a_refusal(noted: str, inner: bool) -> None:
         prepared_at_commit(ADD, {"word": word}, refusal=taken)
         prepared_at_commit(ADD, {"word": f"after {word}"})
 
-    with pytest.raises(Taken), transaction.atomic():
-        with transaction.atomic() if inner else nullcontext():
-            say("twice")
+    with pytest.raises(Taken), transaction.atomic(), transaction.atomic() if inner else nullcontext():
+        say("twice")
     assert connection.connection.info.transaction_status == psycopg.pq.TransactionStatus.IDLE
     assert words() == ["twice"]
     with transaction.atomic():

@@ -18,11 +18,12 @@ from tests.conftest import empty_tables
 
 PRODUCTS, AT_ONCE = 36_000, 3_000
 # One product in ten minutes. Words: a third has `often`, one in 400 `seldom`, the oldest 300 `ancient`, all but the
-# newest third `former`.
+# newest third `former`. One in 700 is of a second seller.
 FILL = """
     INSERT INTO catalog_product (id, created, updated, last_sequence, state, title, description, price_amount,
                                  price_currency, images, published_id, version, seller_id)
-    SELECT id, now(), now(), 0, 'ACTIVE', 'Thing', words, n, 'EUR', '[]', id, 1, %s
+    SELECT id, now(), now(), 0, 'ACTIVE', 'Thing', words, n, 'EUR', '[]', id, 1,
+           (%s::uuid[])[1 + (n %% 700 = 0)::integer]
       FROM generate_series(%s, %s) AS n,
            LATERAL (SELECT overlay(first_uuid(1700000000000 + n * 600000::bigint)::text placing lpad(to_hex(n), 12, '0')
                                    from 25 for 12)::uuid AS id,
@@ -41,11 +42,12 @@ STOCKED = """
 def long_catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
     with django_db_blocker.unblock():
         empty_tables()
-        seller = User(username="old-hand")
-        seller.save(force_insert=True)
+        sellers = [User(username="old-hand"), User(username="young-hand")]
+        for seller in sellers:
+            seller.save(force_insert=True)
         with connection.cursor() as cursor:
             for first in range(1, PRODUCTS + 1, AT_ONCE):
-                cursor.execute(FILL, [seller.pk, first, first + AT_ONCE - 1])
+                cursor.execute(FILL, [[seller.pk for seller in sellers], first, first + AT_ONCE - 1])
             cursor.execute(STOCKED)
             cursor.execute("ANALYZE search_product")
         assert copy_statistics()
@@ -59,14 +61,14 @@ def places(shown: Sequence[bytes]) -> list[UUID]:
     return [UUID(decode(one)["id"]) for one in shown]
 
 
-def naive(words: str, before: UUID | None, limit: int) -> list[UUID]:
+def naive(words: str, before: UUID | None, limit: int, seller: UUID | None = None) -> list[UUID]:
     """What a scan of every document finds."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT array_agg(published_id) FROM (SELECT published_id FROM search_product"
             " WHERE document @@ websearch_to_tsquery('souk_question', %s) AND (%s::uuid IS NULL OR published_id < %s)"
-            " ORDER BY published_id DESC LIMIT %s) found",
-            [words, before, before, limit],
+            " AND (%s::uuid IS NULL OR seller_id = %s) ORDER BY published_id DESC LIMIT %s) found",
+            [words, before, before, seller, seller, limit],
         )
         (ids,) = cursor.fetchone()
         return ids or []
@@ -114,6 +116,51 @@ def test_the_first_pages_are_those_of_a_scan(words: str, django_db_blocker: Any)
             before = page.following
             if before is None:
                 break
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize("name", ["old-hand", "young-hand"])
+@pytest.mark.parametrize(
+    "words",
+    ["thing", "seldom", "ancient", "former", "often former", "often or ancient", "-former", "nowhere", "-thing"],
+)
+@pytest.mark.parametrize("budget", ["1 minute", "0"])
+def test_the_pages_of_one_seller_are_those_of_a_scan(
+    name: str, words: str, budget: str, django_db_blocker: Any
+) -> None:
+    with django_db_blocker.unblock():
+        seller = User.objects.get(username=name).pk
+        met: list[UUID] = []
+        before = None
+        while len(met) < 100:
+            page = find_newest(wish=Wish(words=words, seller=seller), before=before, limit=30, budget=budget)
+            met += places(page.shown)
+            if budget != "0":
+                assert len(page.shown) == 30 or page.following is None
+            before = page.following
+            if before is None:
+                break
+        assert met[:100] == naive(words, None, PRODUCTS, seller)[:100]
+
+
+@pytest.mark.usefixtures("long_catalogue")
+def test_one_seller_is_walked_over_only_where_no_other_may_be_found(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        one = "'#s:0199a1b2-0000-7000-8000-000000000001'"
+        for question, is_known in (
+            (one, True),
+            (f"'often' & {one}", True),
+            (f"('often' | 'seldom') & {one} & ('#p:1' | '#p:2')", True),
+            (f"'often' <-> 'seldom' & {one}", True),
+            (f"'often' | {one}", False),
+            (f"!{one}", False),
+            (f"'often' & !{one}", False),
+            (f"'often' & ({one} | 'seldom')", False),
+            (f"!('often' & {one})", False),
+            ("'often'", False),
+        ):
+            cursor.execute("SELECT seller_asked(%s::tsquery)::text", [question])
+            assert cursor.fetchone() == (one[4:-1] if is_known else None,), question
 
 
 @pytest.mark.usefixtures("long_catalogue")
@@ -173,12 +220,14 @@ def test_without_statistics_everything_is_found_all_the_same(django_db_blocker: 
 
 
 @pytest.mark.usefixtures("long_catalogue")
-@pytest.mark.parametrize("candidates", [0, 4_000, 50_000, 1_000_000])
+@pytest.mark.parametrize(
+    ("candidates", "matches"), [(0, 0), (4_000, 0), (4_000, 3_000), (50_000, 50_000), (1_000_000, 3)]
+)
 @pytest.mark.parametrize(
     "words", ["often", "former", "ancient", "seldom former", "often former thing", "nowhere often", '"often former"']
 )
 def test_whatever_is_reckoned_the_spans_hold_what_a_scan_finds(
-    words: str, candidates: int, django_db_blocker: Any
+    words: str, candidates: int, matches: int, django_db_blocker: Any
 ) -> None:
     with django_db_blocker.unblock(), connection.cursor() as cursor:
         edge: UUID | None = LAST
@@ -186,8 +235,8 @@ def test_whatever_is_reckoned_the_spans_hold_what_a_scan_finds(
         while edge is not None and len(met) < 300:
             cursor.execute(
                 "SELECT keys, edge FROM reckoned(websearch_to_tsquery('souk_question', %s)) asked,"
-                " look_up_by_spans(asked.parts, %s, %s, 300, NULL, NULL, NULL, false, '1 minute')",
-                [words, candidates, edge],
+                " look_up_by_spans(asked.parts, %s, %s, %s, 300, NULL, NULL, NULL, false, '1 minute')",
+                [words, candidates, matches, edge],
             )
             keys, edge = cursor.fetchone()
             met += keys
@@ -218,7 +267,7 @@ def test_a_page_that_is_empty_at_the_end_of_the_budget_goes_on_further_down(djan
         # So much more than was reckoned that the first look finds too much, and the budget is over.
         cursor.execute(
             "SELECT edge < %s FROM reckoned($$'thing'$$) asked,"
-            " look_up_by_spans(asked.parts, 6000, %s, 20, NULL, NULL, NULL, false, '0')",
+            " look_up_by_spans(asked.parts, 6000, 6000, %s, 20, NULL, NULL, NULL, false, '0')",
             [LAST, LAST],
         )
         assert cursor.fetchone() == (True,)
@@ -233,7 +282,7 @@ def test_more_than_a_look_takes_may_be_published_in_one_moment(analysed: bool, d
             cursor.execute("DELETE FROM search_share; DELETE FROM search_step; DELETE FROM search_copied")
         try:
             at_once = FILL.replace("n * 600000::bigint", "40000 * 600000::bigint + n %% 4")
-            cursor.execute(at_once, [User.objects.get().pk, PRODUCTS + 1, PRODUCTS + 4_000])
+            cursor.execute(at_once, [2 * [User.objects.get(username="old-hand").pk], PRODUCTS + 1, PRODUCTS + 4_000])
             cursor.execute(STOCKED)
             for words in ("often", "seldom", "often -former", "ancient"):
                 page = find_newest(wish=Wish(words=words), before=None, limit=20, budget="1 minute")

@@ -1,5 +1,4 @@
-"""Holding an order's stock in the last round trip of its transaction. Old code can run beside it: nothing it calls goes.
-"""
+"""An order's stock is held in the last round trip of its transaction. Old code can go on: what it calls stays."""
 
 from django.db import migrations
 
