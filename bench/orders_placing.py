@@ -59,6 +59,7 @@ def machine() -> dict[str, Any]:
     return {
         "cores": os.cpu_count(),
         "python": platform.python_version(),
+        "threads_per_process": settings.API_THREADS,
         "load_at_the_end": [round(one, 1) for one in os.getloadavg()],
     }
 

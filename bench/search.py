@@ -16,6 +16,7 @@ import psycopg
 
 from bench.catalogue import fill, word_of
 from bench.server import cpu_seconds, database, pgbench, post, serving, wrk
+from souk import settings
 from souk.catalog.operations.showing import ONE, SUGGESTED_BEGINNING
 from souk.kit.postgresql.prepared import with_limit
 from souk.search.operations.finding import BEST as BEST_FOUND
@@ -156,7 +157,8 @@ def main() -> None:
             fill(url, options.products)
         told = {
             "at": datetime.now(UTC).isoformat(timespec="seconds"),
-            "machine": f"{os.cpu_count()} cores, {platform.machine()}, load {os.getloadavg()[0]:.1f} before",
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}, {settings.API_THREADS} threads per process,"
+            f" load {os.getloadavg()[0]:.1f} before",
             "products": options.products,
             "doors": measured(url, subjects(url), seconds=options.seconds, only=options.only),
         }

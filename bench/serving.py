@@ -17,6 +17,7 @@ from uuid import UUID
 from django.db import connection
 
 from bench.calling import Caller
+from souk import settings
 from souk.accounts.models import User
 from souk.catalog.models import Product
 from souk.kit.entity import new_id
@@ -45,7 +46,7 @@ def served(env: Mapping[str, str], *, workers: int = 2) -> Iterator[int]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
-    argv = granian_argv(host="127.0.0.1", port=port, workers=workers)
+    argv = granian_argv(host="127.0.0.1", port=port, workers=workers, threads=settings.API_THREADS)
     log = Path(env["SOUK_HOME"]) / "api.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as out:

@@ -76,6 +76,8 @@ TRUSTED_PROXIES = [str(ip_network(network)) for network in env.list("SOUK_TRUSTE
 MAIL_URL = env.str("SOUK_MAIL_URL", "")
 CORS_ORIGINS = [origin.rstrip("/") for origin in env.list("SOUK_CORS_ORIGINS", [], subcast=str)]
 ACCESS_TOKEN_SECONDS = env.int("SOUK_ACCESS_TOKEN_SECONDS", 3600, validate=validate.Range(min=1))
+# Threads of one API process; each keeps a connection to the database.
+API_THREADS = env.int("SOUK_API_THREADS", 4, validate=validate.Range(min=1))
 # Reads that one API process answers at once (souk/kit/turns.py).
 READS_AT_ONCE = env.int("SOUK_READS_AT_ONCE", 1, validate=validate.Range(min=1))
 METRICS_TOKEN = env.str("SOUK_METRICS_TOKEN", "")

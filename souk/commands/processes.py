@@ -69,7 +69,7 @@ def api(
     """Serve the HTTP API."""
     require_serving()
     warn_of_servers()
-    argv = granian_argv(host=host, port=port, workers=workers)
+    argv = granian_argv(host=host, port=port, workers=workers, threads=settings.API_THREADS)
     os.execv(argv[0], argv)  # noqa: S606 - no shell is the point
 
 

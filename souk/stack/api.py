@@ -20,11 +20,11 @@ THREADS = 4
 BACKPRESSURE = 64
 
 
-def granian_argv(*, host: str, port: int, workers: int = WORKERS) -> tuple[str, ...]:
+def granian_argv(*, host: str, port: int, workers: int = WORKERS, threads: int = THREADS) -> tuple[str, ...]:
     """The command of the server."""
     return (
         sys.executable, "-m", "granian", "souk.wsgi:application", "--interface", "wsgi", "--host", host,
-        "--port", str(port), "--workers", str(workers), "--blocking-threads", str(THREADS),
+        "--port", str(port), "--workers", str(workers), "--blocking-threads", str(threads),
         "--blocking-threads-idle-timeout", "600", "--backpressure", str(BACKPRESSURE), "--backlog", "1024",
         "--http", "1", "--no-ws",
         "--respawn-failed-workers", "--workers-kill-timeout", "8s", "--log-level", "warning",
