@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.core.handlers.exception import response_for_exception
@@ -18,20 +20,21 @@ from souk.kit.problem import refusal_of, rendered
 from souk.kit.staff import PagesOnly
 
 DOORS = "/api/"
+ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Front(WSGIHandler):
     """The WSGI application.
 
     What is asked under `/api/` passes by the middleware of the pages for staff, by Django's signals of a request's
-    beginning and end, by its net around every layer of the chain and by the search for an address that has no
-    parameter and was found before; together that costs as much as all of Souk's own Python of a list
+    beginning and end, by its net around every layer of the chain and by the search for an address of a kind
+    that was found before; together that costs as much as all of Souk's own Python of a list
     (docs/decisions/0040-a-short-way-to-the-doors.md). Everything else goes Django's way, as all does while DEBUG is on.
     """
 
     def load_middleware(self, is_async: bool = False) -> None:
         super().load_middleware(is_async)
-        self._fixed: dict[str, ResolverMatch] = {}
+        self._known: dict[str | tuple[str, str], ResolverMatch] = {}
         chain: Callable[[HttpRequest], HttpResponseBase] = self._behind_the_door
         for name in reversed(settings.MIDDLEWARE):
             layer = import_string(name)
@@ -81,10 +84,18 @@ class Front(WSGIHandler):
         return response
 
     def _resolved(self, path: str) -> ResolverMatch:
-        """What stands at this address. Those without a parameter are remembered: there are so many and no more."""
-        found = self._fixed.get(path)
+        """What stands at this address, by whatever id. There are so many that have no other parameter, and no more:
+        those are remembered."""
+        one = ID.search(path)
+        place = path if one is None else (path[: one.start()], path[one.end() :])
+        found = self._known.get(place)
         if found is None:
             found = get_resolver().resolve(path)
-            if not found.kwargs and not found.args:
-                self._fixed[path] = found
+            if not found.args and list(found.kwargs.values()) == ([] if one is None else [UUID(one[0])]):
+                self._known[place] = found
+        elif one is not None:
+            there = ResolverMatch.__new__(ResolverMatch)  # a copy: its constructor works out anew what is known
+            kwargs = dict.fromkeys(found.kwargs, UUID(one[0]))
+            there.__dict__ |= found.__dict__ | {"kwargs": kwargs, "captured_kwargs": kwargs}
+            return there
         return found

@@ -96,8 +96,9 @@ def answer_once(*, user_id: UUID, key: str, request: Request, handler: Callable[
     got wrong (400, 401, 403, 404, 412, 415, 429) is raised, and leaves nothing behind.
     """
     body = body_of(request)
-    media = (request.META.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower() if body else ""
-    asked = [request.method or "", request.get_full_path(), media]
+    plain = request._request
+    media = (plain.META.get("CONTENT_TYPE") or "").partition(";")[0].strip().lower() if body else ""
+    asked = [plain.method or "", plain.get_full_path(), media]
     fingerprint = hashlib.sha256(b"\0".join([*(one.encode() for one in asked), body])).digest()
     try:
         return _answer_unless_given(user_id, key, fingerprint, handler)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
@@ -88,12 +88,22 @@ def test_what_a_view_raises_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> Non
         assert b"RuntimeError" not in body
 
 
-def test_addresses_with_a_parameter_are_not_remembered(seller: SignedIn) -> None:
-    handler = Front()
-    for _ in range(3):
-        for path in (f"/api/v1/products/{uuid4()}", "/api/v1/machines", f"/api/v1/{uuid4()}", "/api/v1/machines/order"):
-            asked(handler, "GET", path)
-    assert list(handler._fixed) == ["/api/v1/machines"]
+def test_addresses_are_remembered_by_their_kind_alone(seller: SignedIn) -> None:
+    handler, long = Front(), WSGIHandler()
+    mug, lamp = seller.offer("Mug")["id"], seller.offer("Lamp")["id"]
+    kinds = (
+        "/products/{}", "/products/{}/", "/orders/{}/confirm", "/users/{}/products", "/{}", "/{}/{}", "/machines/{}",
+        "/products/x{}", "/products/*", "/machines", "/machines/order", "/products",
+    )  # fmt: skip
+    for one in (mug, lamp, str(uuid4()), mug.upper(), "0" * 32):
+        for kind in kinds:
+            path = "/api/v1" + kind.replace("{}", one)
+            assert asked(handler, "GET", path) == asked(long, "GET", path), path
+    products, orders, users = (f"/api/v1/{name}/" for name in ("products", "orders", "users"))
+    assert set(handler._known) == {
+        (products, ""), (orders, "/confirm"), (users, "/products"), "/api/v1/machines", "/api/v1/products",
+    }  # fmt: skip
+    assert (handler._known[products, ""].kwargs, mug != lamp) == ({"product_id": UUID(mug)}, True)
 
 
 def test_the_pages_for_staff_go_the_long_way(clean_database: None, monkeypatch: pytest.MonkeyPatch) -> None:
