@@ -210,7 +210,7 @@ DECLARE
     products CONSTANT double precision := (SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass);
     -- Candidates that are looked at at once. A small table lies in memory, where to fetch some thousand rows takes less
     -- time than to find out which ones to leave.
-    few CONSTANT integer := CASE WHEN products < 100000 THEN 3000 ELSE 500 END;
+    few CONSTANT integer := CASE WHEN products < 100000 THEN 1000 ELSE 500 END;
     asked record;
     matches double precision;
     candidates double precision;
@@ -218,6 +218,9 @@ DECLARE
     lowest CONSTANT uuid := '00000000-0000-0000-0000-000000000000';
     is_all boolean := false;
     seller uuid;
+    likely double precision;
+    before_walk integer;
+    walks boolean;
 BEGIN
     ids := '{{}}';
     IF indexed THEN
@@ -228,7 +231,8 @@ BEGIN
     seller := seller_asked(p_query);
     IF seller IS NOT NULL THEN
         SELECT * INTO got
-          FROM walk_seller(seller, p_query, edge, 2000, p_limit + 1, p_currency, p_least, p_most, p_available);
+          FROM walk_seller(seller, p_query, edge, CASE WHEN candidates <= few THEN 200 ELSE 2000 END, p_limit + 1,
+                           p_currency, p_least, p_most, p_available);
         ids := got.ids;
         keys := got.keys;
         edge := got.edge;
@@ -240,10 +244,17 @@ BEGIN
             RETURN;
         END IF;
     END IF;
+    before_walk := cardinality(ids);
+    walks := coalesce(matches > 0.05 * products OR matches > 0.005 * products AND matches > 500, true);
     -- Most pages are full after a short walk, whatever is asked. Not those of rare words: these are looked up in less
     -- time than such a walk takes.
-    WHILE coalesce(matches > 0.005 * products, true) LOOP
-{WALK}    IF candidates <= few THEN
+    WHILE walks LOOP
+{WALK}    likely := matches;
+    IF walks AND indexed THEN
+        -- What the newest have less of than all is likelier to be further down.
+        likely := matches * least(1, (cardinality(ids) - before_walk + 4) / (width * matches / products + 4));
+    END IF;
+    IF candidates <= few THEN
         SELECT f.ids, f.keys INTO got
           FROM look_for(ARRAY[p_query], lowest, edge, p_limit + 1 - cardinality(ids), NULL,
                         p_currency, p_least, p_most, p_available) f;
@@ -254,7 +265,8 @@ BEGIN
           FROM look_for(asked.parts[:1], edge, edge, 0, 200, p_currency, p_least, p_most, p_available) f;
     END IF;
     IF NOT is_all AND coalesce(candidates <= CASE WHEN matches <= few THEN 150000
-                                                  WHEN cardinality(asked.parts) = 1 THEN 5000 ELSE 0 END, true) THEN
+                                                  WHEN cardinality(asked.parts) = 1 AND products > 100000 THEN 5000
+                                                  ELSE 0 END, true) THEN
         SELECT * INTO got
           FROM look_for(asked.parts, lowest, edge, p_limit + 1 - cardinality(ids), bound,
                         p_currency, p_least, p_most, p_available);
@@ -264,7 +276,7 @@ BEGIN
         edge := NULL;
     ELSE
         SELECT f.ids, f.keys, f.edge INTO got
-          FROM look_up_by_spans(asked.parts, coalesce(candidates, 0), coalesce(matches, 0), edge,
+          FROM look_up_by_spans(asked.parts, coalesce(candidates, 0), coalesce(likely, 0), edge,
                                 p_limit + 1 - cardinality(ids), p_currency, p_least, p_most, p_available, p_budget) f;
         edge := got.edge;
     END IF;
