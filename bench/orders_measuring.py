@@ -13,9 +13,10 @@ from django.db import connection
 
 from bench.calling import Caller
 from bench.orders_ceiling import prepare_ceiling, run_ceiling
-from bench.orders_wrk import CLIENTS, Heard, confirm, place
+from bench.orders_wrk import confirm, place
 from bench.processes import command_of, family_seconds, parent_of_all
 from bench.serving import environment, make_callers, make_products, migrate, served
+from bench.wrk import CLIENTS, Heard
 
 ROUNDS = 3
 # So many that none of them comes near the limit of orders that wait.

@@ -5,17 +5,11 @@ A client in Python takes half a millisecond of the two cores for each order, a t
 
 from __future__ import annotations
 
-import re
-import subprocess
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from bench.calling import Caller
-from bench.server import REPORT
+from bench.wrk import REPORT, Heard, play
 
-CLIENTS = 8
 # Every request has an Idempotency-Key of its own.
 REQUESTS = (
     REPORT
@@ -75,36 +69,16 @@ end
 )
 
 
-@dataclass(frozen=True)
-class Heard:
-    """What the clients heard: answers, those with a status of 400 and more or none, seconds, milliseconds."""
-
-    answers: int
-    errors: int
-    seconds: float
-    p50_ms: float
-    p99_ms: float
-
-
 def place(port: int, callers: Sequence[Caller], products: Sequence[str], *, seconds: int) -> Heard:
     """Orders of two products (or of the only one) for so long."""
-    return _played(PLACE, port, seconds, [one.token for one in callers], products)
+    return play(_at(port), seconds=seconds, script=PLACE, lists=[[one.token for one in callers], products])
 
 
 def confirm(port: int, orders: Sequence[tuple[str, str]], *, seconds: int) -> Heard:
     """Confirm these (order, token) pairs until they or the time are over."""
-    return _played(CONFIRM, port, seconds, [f"{order} {token}" for order, token in orders])
+    waiting = [f"{order} {token}" for order, token in orders]
+    return play(_at(port), seconds=seconds, script=CONFIRM, lists=[waiting])
 
 
-def _played(script: str, port: int, seconds: int, *lists: Sequence[str]) -> Heard:
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        (folder / "play.lua").write_text(script)
-        files = [folder / str(place) for place in range(len(lists))]
-        for file, lines in zip(files, lists, strict=True):
-            file.write_text("".join(f"{line}\n" for line in lines))
-        argv = ["wrk", "-t1", f"-c{CLIENTS}", f"-d{seconds}s", "-s", str(folder / "play.lua")]
-        argv += [f"http://127.0.0.1:{port}/", "--", *map(str, files)]
-        told = subprocess.run(argv, capture_output=True, text=True, check=True).stdout
-    answers, microseconds, p50, p99, errors = map(float, re.findall(r"[\d.]+", told[told.index("RESULT") :])[:5])
-    return Heard(int(answers), int(errors), microseconds / 1e6, round(p50 / 1e3, 1), round(p99 / 1e3, 1))
+def _at(port: int) -> str:
+    return f"http://127.0.0.1:{port}/"

@@ -20,17 +20,10 @@ from urllib.parse import urlencode
 
 import psycopg
 
+from bench.wrk import play
 from souk.stack.postgres import binaries
 
 PORT = 18765
-# Percentiles that wrk's own summary leaves out.
-REPORT = """
-done = function(summary, latency)
-    local all = summary.errors
-    io.write(string.format("RESULT %d %d %f %f %d\\n", summary.requests, summary.duration, latency:percentile(50),
-        latency:percentile(99), all.connect + all.read + all.write + all.status + all.timeout))
-end
-"""
 
 
 @dataclass(frozen=True)
@@ -127,18 +120,10 @@ def post(address: str, body: dict[str, str], *, form: bool = False) -> Any:
 
 def wrk(address: str, *, seconds: int, connections: int = 8, token: str | None = None) -> Load:
     """GET one address as fast as it goes. Raises SystemExit when any answer was an error."""
-    with tempfile.NamedTemporaryFile("w", suffix=".lua") as script:
-        script.write(REPORT)
-        script.flush()
-        bearer = ["-H", f"Authorization: Bearer {token}"] if token else []
-        command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", script.name, *bearer, address]
-        told = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    requests, microseconds, p50, p99, errors = re.findall(r"[\d.]+", told[told.index("RESULT") :])[:5]
-    if int(errors):
-        raise SystemExit(f"{address}: {told}")
-    return Load(
-        round(int(requests) / int(microseconds) * 1e6, 1), round(float(p50) / 1e3, 2), round(float(p99) / 1e3, 2)
-    )
+    heard = play(address, seconds=seconds, clients=connections, token=token)
+    if heard.errors:
+        raise SystemExit(f"{address}: {heard}")
+    return Load(round(heard.answers / heard.seconds, 1), heard.p50_ms, heard.p99_ms)
 
 
 def pgbench(url: str, statement: str, *, seconds: int, clients: int = 8) -> float:
