@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 from django.conf import settings
-from django.db import OperationalError, transaction
+from django.db import DatabaseError, transaction
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.views import View
@@ -23,6 +23,7 @@ from souk.kit.negotiation import preferred
 from souk.kit.parsing import Nothing, Shape, body_of, query_of
 from souk.kit.postgresql.base import read_again_if_lost
 from souk.kit.postgresql.reading import read_near
+from souk.kit.postgresql.together import FORGOTTEN
 from souk.kit.problem import (
     MalformedRequest,
     MethodNotAllowed,
@@ -46,7 +47,8 @@ class Door(APIView):
     """Base of every view. A view parses, calls one operation and shapes the answer; it never catches a refusal.
 
     Reads run in autocommit. Everything else runs in one durable transaction, tried again when PostgreSQL chose it as
-    the victim of a deadlock, and under the caller's Idempotency-Key when there is one.
+    the victim of a deadlock or had forgotten a prepared statement of it, and under the caller's Idempotency-Key when
+    there is one.
     """
 
     idempotent = True  # whether POST here honours an Idempotency-Key
@@ -124,8 +126,8 @@ class Door(APIView):
         for pause in (0.01, 0.04, 0.1, None):
             try:
                 return answered()
-            except OperationalError as error:
-                if pause is None or sqlstate_of(error) not in (DEADLOCK, SERIALIZATION_FAILURE):
+            except DatabaseError as error:
+                if pause is None or sqlstate_of(error) not in (DEADLOCK, SERIALIZATION_FAILURE, *FORGOTTEN):
                     raise
                 time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311  # spreads the retries, guards nothing
         raise AssertionError("the last try returns or raises")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import UUID
 
@@ -44,7 +45,7 @@ class Front(WSGIHandler):
         self._short = not settings.DEBUG  # the signals keep the list of queries that DEBUG makes from growing
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-        if not self._short or not environ["PATH_INFO"].startswith(DOORS) or environ.get("SCRIPT_NAME"):
+        if not self._short or not environ.get("PATH_INFO", "").startswith(DOORS) or environ.get("SCRIPT_NAME"):
             return super().__call__(environ, start_response)
         for wrapper in connections.all(initialized_only=True):
             wrapper.close_if_unusable_or_obsolete()
@@ -58,7 +59,9 @@ class Front(WSGIHandler):
         if response.streaming:
             response._resource_closers.append(request.close)
             return response  # the server goes through it and closes it
-        request.close()
+        for close in (*response._resource_closers, request.close):
+            with suppress(Exception):  # as Django does
+                close()
         return [response.content]
 
     def get_response(self, request: HttpRequest) -> HttpResponseBase:

@@ -26,7 +26,7 @@ class Turns:
         self._turns = threading.Lock() if at_once == 1 else threading.Semaphore(at_once)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or not environ["PATH_INFO"].startswith("/api/"):
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or not environ.get("PATH_INFO", "").startswith("/api/"):
             return self._application(environ, start_response)
         has_turn = self._turns.acquire(timeout=PATIENCE_SECONDS)
         try:

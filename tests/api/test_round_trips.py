@@ -239,3 +239,28 @@ def test_what_was_answered_is_kept_in_the_same_commit(seller: SignedIn, buyer: S
         run("ALTER TABLE kit_idempotentanswer DROP CONSTRAINT refuse_all")
     assert value_of("SELECT count(*) FROM orders_order") == 0
     assert value_of("SELECT reserved FROM stock_stock") == 0
+
+
+def test_a_last_word_is_not_what_makes_room_for_the_next(noted: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("souk.kit.postgresql.prepared.MOST", 3)
+    first = "INSERT INTO noted VALUES ('one') ON CONFLICT DO NOTHING RETURNING word"
+    for statement in (first, "SELECT 1", "SELECT 2"):  # all that the connection keeps
+        prepared_rows(statement, {})
+    with transaction.atomic():
+        prepared_at_commit(first, {})
+        prepared_at_commit("INSERT INTO noted VALUES ('two')", {})
+    assert words() == ["one", "two"]
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "forgotten"}])
+def test_a_write_whose_statements_the_server_forgot_is_tried_again(
+    seller: SignedIn, buyer: SignedIn, key: dict[str, str]
+) -> None:
+    lines = {"lines": [{"product_id": seller.offer(stock=50)["id"], "quantity": 1}]}
+    assert buyer.post("/orders", lines).status == 201
+    assert buyer.post("/orders", lines, headers={"Idempotency-Key": "before"}).status == 201
+    for _ in range(2):
+        run("DEALLOCATE ALL")
+        placed = buyer.post("/orders", lines, headers=key)
+        assert placed.status == 201, placed.body
+    assert value_of("SELECT count(*) FROM orders_order") == (3 if key else 4)

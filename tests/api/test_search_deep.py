@@ -275,6 +275,21 @@ def test_a_page_that_is_empty_at_the_end_of_the_budget_goes_on_further_down(djan
 
 
 @pytest.mark.usefixtures("long_catalogue")
+def test_of_what_is_believed_rare_no_more_is_fetched_than_of_anything_else(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute("BEGIN")
+        try:
+            # The statistics are of before: a third of the products has the word now, and none is to be had.
+            cursor.execute("UPDATE search_share SET share = 0.0001")
+            page = find_newest(wish=Wish(words="often", available=True), before=None, limit=20, budget="0")
+            assert (len(page.shown), page.following is not None) == (0, True)
+            page = find_newest(wish=Wish(words="often"), before=None, limit=20, budget="1 minute")
+            assert places(page.shown) == naive("often", None, 20)
+        finally:
+            cursor.execute("ROLLBACK")
+
+
+@pytest.mark.usefixtures("long_catalogue")
 @pytest.mark.parametrize("analysed", [True, False])
 def test_more_than_a_look_takes_may_be_published_in_one_moment(analysed: bool, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock(), connection.cursor() as cursor:

@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError, connection
 from django.db.backends.postgresql import base
 from django.db.backends.utils import debug_transaction
 
-from souk.kit.postgresql.together import DONE, LastWord, answered_together, error_of
+from souk.kit.postgresql.together import DONE, FORGOTTEN, LastWord, answered_in_order, error_of
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn
@@ -54,12 +54,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         with debug_transaction(self, "COMMIT"), self.wrap_database_errors:
             pgconn = self.connection.pgconn
             commit = partial(pgconn.send_query_params, b"COMMIT", None)
-            result = answered_together(pgconn, [*(word.send for word in said), commit])
-            if result.status in DONE:
+            results = answered_in_order(pgconn, [*(word.send for word in said), commit])
+            if results[-1].status in DONE:
                 return
-            error = error_of(pgconn, result)
-            for word in said:
-                if word.refusal is not None and (refused := word.refusal(error)) is not None:
+            error = error_of(pgconn, results[-1])
+            if len(results) <= len(said):  # not the COMMIT
+                failed = said[len(results) - 1]
+                if error.sqlstate in FORGOTTEN:
+                    failed.forget()
+                if failed.refusal is not None and (refused := failed.refusal(error)) is not None:
                     self.rollback()  # which Django does for errors of a database alone
                     raise refused from error
             raise error

@@ -22,6 +22,7 @@ from psycopg.pq import Format, TransactionStatus
 from souk.kit.postgresql.reading import reading
 from souk.kit.postgresql.together import (
     DONE,
+    FORGOTTEN,
     LastWord,
     Refusal,
     Sending,
@@ -37,10 +38,8 @@ if TYPE_CHECKING:
     from souk.kit.postgresql.base import DatabaseWrapper
 
 PLACEHOLDER = re.compile(r"%\((\w+)\)s|%%")
-# Statements that a connection keeps; the one that was prepared first goes.
+# Statements that a connection keeps; the one that was used least lately goes.
 MOST = 200
-# The server forgot a statement (DISCARD ALL, a pooler), or its tables have other columns now: prepare it anew.
-FORGOTTEN = ("26000", "0A000")
 
 _Key = tuple[bytes, tuple[int, ...] | None]
 _known: WeakKeyDictionary[psycopg.Connection[Any], dict[_Key, bytes]] = WeakKeyDictionary()
@@ -95,7 +94,7 @@ def prepared_at_commit(statement: str, parameters: Mapping[str, Any], *, refusal
     wrapper.ensure_connection()
     with wrapper.wrap_database_errors:
         bound = _bound(wrapper.connection, statement, parameters)
-        wrapper.last_words.append(LastWord(bound.sending(bound.prepared()), refusal))
+        wrapper.last_words.append(LastWord(bound.sending(bound.prepared()), refusal, bound.forget_all))
 
 
 def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tuple[PGresult, Adapting]:
@@ -108,9 +107,11 @@ def _executed(statement: str, parameters: Mapping[str, Any], form: Format) -> tu
             if result.status in DONE:
                 break
             error = error_of(bound.pgconn, result)
+            if error.sqlstate in FORGOTTEN:
+                bound.forget_all()
             if error.sqlstate not in FORGOTTEN or not bound.is_alone() or tries == 2:
                 raise error
-            bound.forget()
+            bound.begin_anew()
     return result, bound.transformer
 
 
@@ -155,15 +156,22 @@ class _Bound:
 
     def prepared(self) -> bytes:
         """Its name on this connection; prepared when it has none."""
-        return self.known.get(self.key) or _prepare(self.pgconn, self.known, self.key)
+        name = self.known.pop(self.key, None)
+        if name is None:
+            return _prepare(self.pgconn, self.known, self.key)
+        self.known[self.key] = name  # behind all others
+        return name
 
     def is_alone(self) -> bool:
         """Whether nothing was done in its transaction before it, so that it can be asked once more."""
         return self.began or self.pgconn.transaction_status == TransactionStatus.IDLE
 
-    def forget(self) -> None:
-        """The server does not know it any more."""
-        self.known.pop(self.key)
+    def forget_all(self) -> None:
+        """The server does not know it any more, and so none of the others either, perhaps."""
+        self.known.clear()
+
+    def begin_anew(self) -> None:
+        """End the transaction that it began."""
         if self.began:
             self.pgconn.exec_(b"ROLLBACK")
 

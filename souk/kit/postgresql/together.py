@@ -22,13 +22,16 @@ Sending = Callable[[], None]
 # The refusal that an error of a statement stands for; None for one that is an error indeed.
 Refusal = Callable[[BaseException], Exception | None]
 DONE = (ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK)
+# The server forgot a statement (DISCARD ALL, a pooler), or its tables have other columns now: prepare it anew.
+FORGOTTEN = ("26000", "0A000")
 
 
 class LastWord(NamedTuple):
-    """A statement that is sent with the COMMIT of its transaction."""
+    """A statement that is sent with the COMMIT of its transaction; what is done when the server does not know it."""
 
     send: Sending
     refusal: Refusal | None
+    forget: Callable[[], object]
 
 
 def refused_by(refusal: Refusal | None, error: BaseException | None) -> None:
@@ -42,6 +45,11 @@ def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> PGresult:
 
     After one that failed the others are not run. Raises psycopg.OperationalError when the connection is lost.
     """
+    return answered_in_order(pgconn, sendings)[-1]
+
+
+def answered_in_order(pgconn: PGconn, sendings: Sequence[Sending]) -> list[PGresult]:
+    """The same: the results up to the one that failed, or all."""
     pgconn.enter_pipeline_mode()
     try:
         for send in sendings:
@@ -51,7 +59,8 @@ def answered_together(pgconn: PGconn, sendings: Sequence[Sending]) -> PGresult:
     finally:
         with suppress(psycopg.OperationalError):  # of a lost connection, whose loss is told already
             pgconn.exit_pipeline_mode()
-    return next((result for result in results if result.status not in DONE), results[-1])
+    failed = next((place for place, result in enumerate(results) if result.status not in DONE), len(results) - 1)
+    return results[: failed + 1]
 
 
 def _results(pgconn: PGconn) -> list[PGresult]:

@@ -146,7 +146,8 @@ def place_order(
     _refuse_hoarding(offers, most_holds)
     _refuse_unbuyable(lines, offers, buyer)
     order = _snapshot(buyer, lines, offers, hold)
-    # What seems to be short is held at once, since its refusal is nothing that an error of the database should tell.
+    # What seems to be short already is asked for at once: at the commit its refusal would be an error of the database,
+    # which stands in its log. So only who is overtaken in the last moment is told by one.
     seems_enough = all((offers[line.product_id].free or 0) >= line.quantity for line in lines)
     _open_and_hold(order, lines, at_commit=at_commit and seems_enough)
     count_transitions("place")

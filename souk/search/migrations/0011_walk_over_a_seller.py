@@ -255,10 +255,15 @@ BEGIN
         likely := matches * least(1, (cardinality(ids) - before_walk + 4) / (width * matches / products + 4));
     END IF;
     IF candidates <= few THEN
-        SELECT f.ids, f.keys INTO got
-          FROM look_for(ARRAY[p_query], lowest, edge, p_limit + 1 - cardinality(ids), NULL,
-                        p_currency, p_least, p_most, p_available) f;
-        is_all := true;
+        SELECT * INTO got
+          FROM look_for(ARRAY[p_query], lowest, edge, p_limit + 1 - cardinality(ids), bound,
+                        p_currency, p_least, p_most, p_available);
+        is_all := got.seen <= bound;
+        IF NOT is_all THEN
+            -- The statistics are older than many products: it may be in all of them.
+            candidates := greatest(0.05 * products, 200000);
+            likely := candidates;
+        END IF;
     ELSIF candidates <= 8000 AND matches > few AND cardinality(asked.parts) > 1 THEN
         -- The rarest part may be much rarer than the statistics know.
         SELECT CASE WHEN f.seen <= 200 THEN 0 ELSE candidates END INTO candidates
