@@ -36,7 +36,8 @@ CREATE OR REPLACE FUNCTION look_for(
 #variable_conflict use_column
 DECLARE
     found uuid[];
-    hits bigint := 2 * p_wanted;
+    -- Twice as many where a filter may refuse some. A seller who may not sell is rare.
+    hits bigint := CASE WHEN p_available OR p_currency IS NOT NULL THEN 2 ELSE 1 END * p_wanted;
     near bigint;
 BEGIN
     ids := '{{}}';
