@@ -13,6 +13,7 @@ import msgspec
 from django.http import HttpRequest, HttpResponse
 from rest_framework.request import Request
 
+from souk.kit.parsing import parameters_of
 from souk.kit.problem import MalformedRequest
 
 Row = TypeVar("Row")
@@ -60,9 +61,7 @@ def paged(
 def link_next(request: HttpRequest | Request, response: HttpResponse, cursor: str | None) -> HttpResponse:
     """Name the next page in a Link header too (RFC 8288)."""
     if cursor is not None:
-        plain = getattr(request, "_request", request)
-        lists = plain.GET.lists() if plain.META.get("QUERY_STRING") else ()
-        asked = [(name, value) for name, values in lists for value in values if name != "cursor"]
+        asked = [(name, value) for name, values in parameters_of(request) for value in values if name != "cursor"]
         query = urlencode([*asked, ("cursor", cursor)]) if asked else f"cursor={cursor}"
-        response["Link"] = f'<{plain.path}?{query}>; rel="next"'
+        response["Link"] = f'<{request.path}?{query}>; rel="next"'
     return response

@@ -19,8 +19,8 @@ from django.utils.module_loading import import_string
 
 from souk.kit.problem import refusal_of, rendered
 from souk.kit.staff import PagesOnly
+from souk.kit.turns import DOORS
 
-DOORS = "/api/"
 ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from types import UnionType
@@ -135,15 +135,19 @@ def _converted(value: Any, shape: type[AnyShape]) -> AnyShape:
     return msgspec.convert(value, shape)
 
 
+def parameters_of(request: Request | HttpRequest) -> Iterable[tuple[str, list[str]]]:
+    """The names in the query, each with its values. Where there is none Django need not make a dictionary of it."""
+    plain = getattr(request, "_request", request)
+    return plain.GET.lists() if plain.META.get("QUERY_STRING") else ()
+
+
 def query_of(shape: type[AnyShape], request: Request | HttpRequest) -> AnyShape:
     """The query parameters, in this shape; list fields may be repeated. Raises MalformedRequest naming each bad one."""
     lists = _repeatable(shape)
     found: dict[str, Any] = {}
     errors: list[dict[str, Any]] = []
-    plain = getattr(request, "_request", request)
-    raw = plain.META.get("QUERY_STRING") or ""
-    garbled = not _is_utf8(raw)
-    for name, values in plain.GET.lists() if raw else ():
+    garbled = not _is_utf8(request.META.get("QUERY_STRING") or "")
+    for name, values in parameters_of(request):
         if len(values) > 1 and name not in lists:
             errors.append({"parameter": name, "code": "repeated", "detail": "Only once, please."})
         if UNSTORABLE.search(name) or any(UNSTORABLE.search(value) for value in values):

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable, Iterable
 from typing import Any
 
+# What stands below this are the doors of the API.
+DOORS = "/api/"
 # Who has waited this long goes on in any case: a slow read keeps nobody from being answered.
 PATIENCE_SECONDS = 0.05
 
@@ -26,7 +28,7 @@ class Turns:
         self._turns = threading.Lock() if at_once == 1 else threading.Semaphore(at_once)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or not environ.get("PATH_INFO", "").startswith("/api/"):
+        if environ["REQUEST_METHOD"] not in ("GET", "HEAD") or not environ.get("PATH_INFO", "").startswith(DOORS):
             return self._application(environ, start_response)
         has_turn = self._turns.acquire(timeout=PATIENCE_SECONDS)
         try:

@@ -12,8 +12,8 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.http import HttpRequest
 from django.http.response import HttpResponseBase
 
-from souk.kit import front
 from souk.kit.front import Front
+from souk.kit.turns import DOORS
 from souk.web.contract.generator import Contract
 from tests.callers import SignedIn
 from tests.routes import address
@@ -116,7 +116,7 @@ def test_the_pages_for_staff_go_the_long_way(clean_database: None, monkeypatch: 
 
     monkeypatch.setattr(Front, "_behind_the_door", noting)
     handler = Front()
-    assert front.DOORS == "/api/"
+    assert DOORS == "/api/"
     assert asked(handler, "GET", "/admin/")[0] == "302 Found"
     assert asked(handler, "GET", "/api/v1/machines")[0] == "200 OK"
     assert went == ["/api/v1/machines"]
