@@ -147,12 +147,13 @@ class Application:
         user_id = await holder_of(checksum)
         types = types_of(query.get("types"))
         cursor = headers.get("last-event-id") or query.get("after")
-        after = hub.tail if cursor is None else position_of(cursor, parameter="after")
-        listener = Listener(user_id, checksum, after)
+        after = None if cursor is None else position_of(cursor, parameter="after")
+        present = await hub.present()
+        listener = Listener(user_id, checksum, present if after is None else after)
         hub.join(listener)
         try:
             # Read before the head of the answer is sent: an expired cursor can still be refused.
-            first = Opening(after, await self._read(listener, types))
+            first = Opening(listener.position, await self._read(listener, types))
             await _begin(send, {**STREAM_HEADERS, **cors})
             await self._tell(listener, types, first, receive, send)
         finally:

@@ -15,7 +15,7 @@ from django.conf import settings
 from django.db import Error
 from redis.exceptions import RedisError
 
-from souk.eventlog.feed import last_position
+from souk.eventlog.feed import present_position
 from souk.eventlog.types import EVENT_TYPES
 from souk.kit.problem import NotAuthenticated
 from souk.kit.ratelimit import RateLimited
@@ -26,6 +26,8 @@ log = structlog.get_logger()
 STREAMS = sorted({f"souk.events.{name.partition('.')[0]}" for name in EVENT_TYPES})
 # Without any wake-up the table is looked at so often: that is the delay when the streams are away.
 LOOK_SECONDS = 1.0
+# The next look waits for so long: one for what came meanwhile costs hardly more than one for a single event.
+LOOKS_APART_SECONDS = 0.02
 # An entry can reach the streams a moment before its commit can be seen, or while somebody else is numbering.
 UNSEEN_PAUSES = (0.003, 0.01, 0.03, 0.1)
 TOKENS_LOOKED_AT_SECONDS = 10.0
@@ -49,17 +51,21 @@ class Listener:
 
 
 class Hub:
-    """Every listener of this process. `tail` is the position up to which the listeners were woken."""
+    """Every listener of this process. `tail` is the position up to which the listeners were woken.
+
+    While nobody listens it hears and asks nothing, and `tail` stays behind until the next one comes (`present`).
+    """
 
     def __init__(self) -> None:
         self.tail = 0
         self._listeners: dict[UUID, set[Listener]] = defaultdict(set)
         self._news = asyncio.Event()
+        self._somebody = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
     async def open(self) -> None:
         """Begin to hear. Raises django.db.Error without a database."""
-        self.tail = await ask(last_position)
+        self.tail = await ask(present_position)
         works = [self._look, self._check_tokens, *([self._hear_streams] if settings.REDIS_URL else [])]
         self._tasks = [asyncio.create_task(work()) for work in works]
         for task in self._tasks:
@@ -73,12 +79,19 @@ class Hub:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    async def present(self) -> int:
+        """The position of now, to be asked for right before `join`. Raises django.db.Error."""
+        if not self._listeners:
+            self.tail = max(await ask(present_position), self.tail)
+        return self.tail
+
     def join(self, listener: Listener) -> None:
         """Wake this listener from now on. Raises RateLimited when its user has too many connections."""
         mine = self._listeners[listener.user_id]
         if len(mine) >= MOST_OF_ONE_USER:
             raise RateLimited(f"A user has at most {MOST_OF_ONE_USER} live connections.", retry_after=10)
         mine.add(listener)
+        self._somebody.set()
 
     def leave(self, listener: Listener) -> None:
         """Forget this listener."""
@@ -86,28 +99,33 @@ class Hub:
         mine.discard(listener)
         if not mine:
             del self._listeners[listener.user_id]
+        if not self._listeners:
+            self._somebody.clear()
 
     def count(self) -> int:
         """How many connections are open."""
         return sum(map(len, self._listeners.values()))
 
     async def _hear_streams(self) -> None:
-        seen: dict[Any, Any] = dict.fromkeys(STREAMS, "$")
         client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=5, socket_connect_timeout=2, protocol=2)
         while True:
+            await self._somebody.wait()
             try:
-                news: Any = await client.xread(dict(seen), count=1000, block=2000)
-                for stream, entries in news or []:
-                    seen[stream.decode()] = entries[-1][0]
-                    self._news.set()
+                seen = await _ends_of_streams(client)
+                # Entries made before these ends are found in the table.
+                self._news.set()
+                while self._listeners:
+                    news: Any = await client.xread(dict(seen), count=1000, block=2000)
+                    for stream, entries in news or []:
+                        seen[stream.decode()] = entries[-1][0]
+                        self._news.set()
             except (RedisError, OSError) as error:
                 log.warning("live.streams_away", error=str(error))
-                # Entries made meanwhile are found in the table.
-                seen = dict.fromkeys(STREAMS, "$")
                 await asyncio.sleep(LOOK_SECONDS)
 
     async def _look(self) -> None:
         while True:
+            await self._somebody.wait()
             try:
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._news.wait()
@@ -120,6 +138,7 @@ class Hub:
             except Error as error:
                 log.warning("live.database_away", error=str(error))
                 await asyncio.sleep(LOOK_SECONDS)
+            await asyncio.sleep(LOOKS_APART_SECONDS)
 
     async def _wake_readers(self, *, expected: bool) -> None:
         for pause in (*UNSEEN_PAUSES, None):
@@ -151,6 +170,15 @@ class Hub:
 
     def _all(self) -> list[Listener]:
         return [listener for mine in self._listeners.values() for listener in mine]
+
+
+async def _ends_of_streams(client: redis.Redis) -> dict[Any, Any]:
+    """Each stream's last entry. Raises RedisError."""
+    async with client.pipeline(transaction=False) as asked:
+        for stream in STREAMS:
+            asked.xrevrange(stream, count=1)
+        told = await asked.execute()
+    return {stream: entries[0][0] if entries else "0-0" for stream, entries in zip(STREAMS, told, strict=True)}
 
 
 def _end_process_unless_asked(task: asyncio.Task[None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from contextlib import suppress
 from itertools import islice
@@ -72,6 +73,16 @@ def test_listeners_hear_what_is_theirs_and_nothing_of_others(souk_stack: SoukSta
         stranger.offer("Theirs")
         wait_for(lambda: bool(neither.heard), what="the stranger heard of their own product")
         assert [event["type"] for event in neither.heard] == ["product.created"]
+
+
+def test_who_connects_after_a_quiet_time_hears_what_is_to_come_and_nothing_of_that_time(souk_stack: SoukStack) -> None:
+    seller = Caller.register(souk_stack)
+    for before, during in [("Bowl", "Lamp"), ("Chair", "Table")]:
+        seller.offer(before)  # nobody listens: the live process rests
+        with httpx.stream("GET", seller.live, headers=seller.headers, timeout=30) as answer:
+            seller.offer(during)
+            told = next(line for line in answer.iter_lines() if line.startswith("data: "))
+            assert json.loads(told.removeprefix("data: "))["data"]["title"] == during
 
 
 def test_a_ticket_opens_one_connection_and_no_second_one(souk_stack: SoukStack) -> None:

@@ -1,4 +1,4 @@
-"""What the hub of the live process does when its own work ends."""
+"""The hub of the live process: what it does when its own work ends, and that it rests while nobody listens."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ import asyncio
 import signal
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
-from souk.eventlog.feed import last_position
+from souk.eventlog.feed import present_position
 from souk.live import hub
-from souk.live.hub import Hub
+from souk.live.hub import Hub, Listener
 
 
 async def ended_within(seconds: float) -> bool:
@@ -20,6 +21,7 @@ async def ended_within(seconds: float) -> bool:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, ended.set)
     opened = Hub()
     await opened.open()
+    opened.join(Listener(uuid4(), "", 0))
     try:
         await asyncio.wait_for(ended.wait(), seconds)
     except TimeoutError:
@@ -34,7 +36,7 @@ def test_a_hub_that_can_wake_nobody_any_more_ends_its_process_and_no_other_does(
     breaks: bool, ends: bool, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
     async def ask(question: Callable[[], Any]) -> Any:
-        if question is last_position:
+        if question is present_position:
             return 0
         if breaks:
             raise ValueError("nobody expects this")
@@ -43,3 +45,39 @@ def test_a_hub_that_can_wake_nobody_any_more_ends_its_process_and_no_other_does(
     settings.REDIS_URL = ""
     monkeypatch.setattr(hub, "ask", ask)
     assert asyncio.run(ended_within(20 if ends else 1.5)) is ends
+
+
+def test_a_hub_asks_nothing_while_nobody_listens_and_whoever_comes_begins_at_the_present(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    position, looks_from = 100, []
+
+    async def ask(question: Callable[[], Any]) -> Any:
+        if question is present_position:
+            return position
+        looks_from.append(opened.tail)
+        return position, set(), False
+
+    async def quiet_then_two_listeners() -> None:
+        nonlocal position
+        await opened.open()
+        await asyncio.sleep(2 * hub.LOOK_SECONDS)
+        assert looks_from == []
+        position = 5000
+        for _ in range(2):  # the second one comes after the first has left
+            assert await opened.present() == position
+            only = Listener(uuid4(), "", position)
+            opened.join(only)
+            await asyncio.sleep(1.5 * hub.LOOK_SECONDS)
+            opened.leave(only)
+            await asyncio.sleep(1.5 * hub.LOOK_SECONDS)
+            position += 5000
+        await opened.close()
+
+    settings.REDIS_URL = ""
+    monkeypatch.setattr(hub, "ask", ask)
+    opened = Hub()
+    asyncio.run(quiet_then_two_listeners())
+    # At most the look that was under way when one left, and none of what happened while nobody was there.
+    assert 2 <= len(looks_from) <= 6
+    assert set(looks_from) == {5000, 10000}

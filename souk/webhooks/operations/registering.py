@@ -13,9 +13,8 @@ from django.conf import settings
 from django.db import connection, transaction
 
 from souk.accounts.models import User
-from souk.eventlog.feed import last_position
+from souk.eventlog.feed import present_position
 from souk.eventlog.operations import (
-    NUMBER_EVENTS_AT_ONCE,
     SYSTEM,
     Actor,
     acting_staff,
@@ -23,7 +22,6 @@ from souk.eventlog.operations import (
     begin_life,
     change_state,
     database_now,
-    number_events,
 )
 from souk.eventlog.types import unknown_types
 from souk.kit.problem import NotFound, ValidationFailed
@@ -65,7 +63,7 @@ def register_webhook(*, owner: User, url: str, types: Sequence[str], description
     User.objects.select_for_update(no_key=True).filter(pk=owner.pk).values_list("pk").first()
     if Webhook.objects.filter(owner=owner).count() >= MOST_WEBHOOKS:
         raise TooManyWebhooks
-    hears_after = _present_position()
+    hears_after = present_position()
     with connection.cursor() as cursor:
         cursor.execute(BEGIN_PROGRESS)
     now, secret = database_now(), _new_secret()
@@ -117,7 +115,7 @@ def change_webhook(
         fail_pending(webhook.pk)
     elif state == ENABLED and webhook.state == DISABLED:
         fresh: dict[str, Any] = {"disabled_reason": None, "failing_since": None}
-        fresh["hears_after"] = _present_position()
+        fresh["hears_after"] = present_position()
         change_state(webhook, "enable", actor=actor, at=now, **fresh)
     return webhook
 
@@ -184,17 +182,6 @@ def lock_webhook(*, owner: User, webhook_id: UUID) -> Webhook:
 def fail_pending(webhook_id: UUID) -> None:
     """End what waits to be sent; a replay can bring it back."""
     Delivery.objects.filter(webhook_id=webhook_id, outcome=PENDING).update(outcome=FAILED, next_attempt_at=None)
-
-
-def _present_position() -> int:
-    """The position behind which a webhook hears.
-
-    Not a moment: what was written before it and is committed after it happens after it. Numbering first, so that what
-    was committed before it is left out; and who replays it finds it numbered.
-    """
-    while number_events() == NUMBER_EVENTS_AT_ONCE:
-        pass
-    return last_position()
 
 
 def _check(url: str | None, types: Sequence[str]) -> None:
