@@ -18,23 +18,26 @@ from souk.kit.postgresql.prepared import prepared_rows
 
 NUMBER_EVENTS_AT_ONCE = 2000
 # Table, columns and the audience's expression are the model's and the caller's own, never outside text.
+# The plan is kept, so the arrays are selected: the planner would plan anew for every other number of things in them.
 CHANGE_MANY = """
 WITH before AS (
-    SELECT id, state FROM {table} WHERE id = ANY(%(ids)s) AND state = ANY(%(sources)s)
+    SELECT id, state FROM {table}
+     WHERE id = ANY((SELECT %(souk_ids)s::uuid[])::uuid[]) AND state = ANY((SELECT %(sources)s::text[])::text[])
 ), changed AS (
     UPDATE {table} AS t
-       SET state = %(target)s, updated = clock_timestamp(), last_sequence = last_sequence + 1{setters}
+       SET state = %(target)s::text, updated = clock_timestamp(), last_sequence = last_sequence + 1{setters}
       FROM before WHERE t.id = before.id AND t.state = before.state
     RETURNING t.*, before.state AS source
 ), history AS (
     INSERT INTO eventlog_transition (subject_type, subject_id, sequence, source, target, event, actor)
-    SELECT %(type)s, id, 1 + (SELECT coalesce(max(h.sequence), 0) FROM eventlog_transition h
-                               WHERE h.subject_id = changed.id), source, %(target)s, %(event)s, %(actor)s
+    SELECT %(souk_type)s::text, id, 1 + (SELECT coalesce(max(h.sequence), 0) FROM eventlog_transition h
+                                          WHERE h.subject_id = changed.id),
+           source, %(target)s::text, %(souk_event)s::text, %(souk_actor)s::text
       FROM changed
 )
 INSERT INTO eventlog_event (type, subject_type, subject_id, sequence, data, actor, traceparent, audience)
-SELECT %(event_type)s, %(type)s, id, last_sequence, {told} || %(data)s::jsonb, %(actor)s,
-       %(traceparents)s::jsonb ->> id::text, {audience}
+SELECT %(souk_event_type)s::text, %(souk_type)s::text, id, last_sequence, {told} || %(souk_data)s::jsonb,
+       %(souk_actor)s::text, %(souk_traces)s::jsonb ->> id::text, {audience}
   FROM changed
 RETURNING subject_id
 """
@@ -274,21 +277,21 @@ def change_state_of_many(
     texts = {column: _texts(by_id) for column, by_id in (each or {}).items()}
     setters = [f", {name} = %({name})s" for name in values]
     setters += [f", {name} = %({name})s::jsonb ->> t.id::text" for name in texts]
-    places = {"table": model._meta.db_table, "audience": audience_sql, "told": told_sql, "setters": "".join(setters)}
-    parameters: dict[str, Any] = {
+    sql = CHANGE_MANY.format(table=model._meta.db_table, audience=audience_sql, told=told_sql, setters="".join(setters))
+    written = {
+        **values,
         **texts,
-        "traceparents": _texts(traceparents or {}),
-        "ids": list(ids),
+        "souk_ids": list(ids),
         "sources": list(sources_of(model.machine, event)),
         "target": target,
-        "type": model.subject_type,
-        "event": event,
-        "data": _json(data or {}),
-        "actor": str(actor),
+        "souk_type": model.subject_type,
+        "souk_event": event,
+        "souk_event_type": event_type,
+        "souk_data": _json(data or {}),
+        "souk_actor": str(actor),
+        "souk_traces": _texts(traceparents or {}),
     }
-    with connection.cursor() as cursor:
-        cursor.execute(CHANGE_MANY.format(**places), {**values, **parameters, "event_type": event_type})
-        return [subject_id for (subject_id,) in cursor.fetchall()]
+    return [subject_id for (subject_id,) in prepared_rows(sql, written)]
 
 
 def number_events(*, limit: int = NUMBER_EVENTS_AT_ONCE) -> int:
@@ -296,9 +299,7 @@ def number_events(*, limit: int = NUMBER_EVENTS_AT_ONCE) -> int:
 
     Returns 0 at once when another process is numbering. Must not run inside a longer transaction.
     """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT number_events(%s)", [limit])
-        (numbered,) = cursor.fetchone()
+    ((numbered,),) = prepared_rows("SELECT number_events(%(limit)s::int)", {"limit": limit})
     return int(numbered)
 
 

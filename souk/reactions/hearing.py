@@ -33,20 +33,29 @@ LOCKS = 2000
 
 # What each of these subjects tells first, and the next one, for whether there is more behind it matters. Every event
 # with a smaller sequence is visible here: both were written under the subject's row lock.
+# The plan is kept, so it is made to fit whatever comes: the arrays are selected, for the planner would plan anew for
+# every other number of things in them; and what was heard or failed is looked up event by event, for a join that was
+# planned while there was hardly any would go through all of it later.
 UNHEARD = """
-SELECT u.*
-  FROM unnest(%(ids)s::uuid[], %(kinds)s::text[]) AS s (id, kind)
+SELECT u.id, u.type, u.subject_type, u.subject_id, u.sequence, u.data::text, u.actor, u.traceparent, u.created,
+       r.event_id IS NOT NULL AS failed, coalesce(r.tries, 0) AS tries,
+       coalesce(r.next_try_at > clock_timestamp(), false) AS waits
+  FROM unnest((SELECT %(ids)s::uuid[]), (SELECT %(kinds)s::text[])) AS s (id, kind)
  CROSS JOIN LATERAL (
-    SELECT e.id, e.type, e.subject_type, e.subject_id, e.sequence, e.data::text, e.actor, e.traceparent, e.created,
-           r.event_id IS NOT NULL AS failed, coalesce(r.tries, 0) AS tries,
-           coalesce(r.next_try_at > clock_timestamp(), false) AS waits
-      FROM eventlog_event e LEFT JOIN reactions_retry r ON r.consumer = %(consumer)s AND r.event_id = e.id
-     WHERE e.subject_id = s.id AND e.subject_type = s.kind AND e.type = ANY(%(types)s::text[])
+    SELECT e.* FROM eventlog_event e
+     WHERE e.subject_id = s.id AND e.subject_type = s.kind AND e.type = ANY((SELECT %(types)s::text[])::text[])
        AND e.id > coalesce((SELECT b.after FROM reactions_beginning b WHERE b.consumer = %(consumer)s),
                            '00000000-0000-0000-0000-000000000000')
-       AND NOT EXISTS (SELECT 1 FROM reactions_processed p WHERE p.consumer = %(consumer)s AND p.event_id = e.id)
+       AND (SELECT p.event_id FROM reactions_processed p WHERE p.consumer = %(consumer)s AND p.event_id = e.id) IS NULL
      ORDER BY e.sequence LIMIT 2
  ) u
+  LEFT JOIN LATERAL (
+    SELECT f.* FROM reactions_retry f WHERE f.consumer = %(consumer)s AND f.event_id = u.id LIMIT 1
+ ) r ON true
+"""
+MARK = """
+INSERT INTO reactions_processed (consumer, event_id)
+SELECT %(consumer)s::smallint, unnest(%(ids)s::uuid[]) ON CONFLICT DO NOTHING
 """
 
 
@@ -238,11 +247,7 @@ def _mark_heard(consumer: Consumer, first: Unheard) -> None:
 
 def mark_heard(consumer: Consumer, events: Iterable[Event]) -> None:
     """Note that the consumer has its effect of these events, in the transaction of the effect."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO reactions_processed (consumer, event_id) SELECT %s, unnest(%s::uuid[]) ON CONFLICT DO NOTHING",
-            [consumer.number, [event.id for event in events]],
-        )
+    prepared_rows(MARK, {"consumer": consumer.number, "ids": [event.id for event in events]})
 
 
 def tell_heard(consumer: Consumer, event: Event) -> None:

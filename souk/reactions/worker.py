@@ -29,8 +29,12 @@ WAIT_MILLISECONDS = 1000
 # The same while an entry could not be handled because somebody else was at its subject.
 SHORT_WAIT_MILLISECONDS = 20
 CLAIM_EVERY_SECONDS = 2.0
-# Positions are given in rounds: each costs a commit, and a listener bears this delay.
-NUMBER_EVERY_SECONDS = 0.02
+# What comes within this is heard together: a batch costs its transactions once, and two events hardly more than one.
+# The first after a quiet time waits for nothing.
+GATHER_SECONDS = 0.03
+# Positions are given in rounds, each of which costs a commit. Nobody waits for these: whoever reads the feed, listens
+# or sends to webhooks numbers what waits.
+NUMBER_EVERY_SECONDS = 0.25
 # A commit reaches the streams a moment before it can be seen by others: looked for at once, then for so long with every
 # round. A server that waits for its standby shows it only after that; what is never seen is foreign.
 UNSEEN_TRIES, UNSEEN_PAUSE_SECONDS = 4, 0.05
@@ -52,8 +56,8 @@ def run_worker(consumers: Sequence[Consumer], *, client: redis.Redis, stop: thre
     """Let every consumer hear with all its hands, until `stop` is set."""
     news = threading.Event()
     hands = [
-        Hand(consumer, client=client, reader=reader_name(number), news=news)
-        for consumer in consumers
+        Hand(consumer, client=client, reader=reader_name(number), news=news, door=door)
+        for consumer, door in [(consumer, Door()) for consumer in consumers]
         for number in range(consumer.hands)
     ]
     works: dict[str, Callable[[], float]] = {hand.name: hand.work for hand in hands}
@@ -80,14 +84,38 @@ def subject_of(notice: Notice) -> Subject:
     return Subject(notice.subject_type, notice.subject_id)
 
 
+class Door:
+    """Where the hands of one consumer take in what is new, one at a time: several that waited would part it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def take(self, group: Group, *, wait_milliseconds: int) -> list[Entry]:
+        """What is new for this reader; nothing when it did not come in time, or another hand waited for it."""
+        if not self._lock.acquire(timeout=wait_milliseconds / 1000):
+            return []
+        try:
+            time.sleep(max(self._next - time.monotonic(), 0))
+            new = group.read_new(wait_milliseconds=wait_milliseconds)
+            if new:
+                self._next = time.monotonic() + GATHER_SECONDS
+            return new
+        finally:
+            self._lock.release()
+
+
 class Hand:
     """One reader of a consumer's group. It works in one thread."""
 
-    def __init__(self, consumer: Consumer, *, client: redis.Redis, reader: str, news: threading.Event) -> None:
+    def __init__(
+        self, consumer: Consumer, *, client: redis.Redis, reader: str, news: threading.Event, door: Door
+    ) -> None:
         self.name = f"{consumer.name} {reader}"
         self._consumer = consumer
         self._group = Group(client, consumer, reader)
         self._news = news
+        self._door = door
         self._has_group = False
         self._has_left = True
         self._next_claim = 0.0
@@ -106,7 +134,7 @@ class Hand:
         try:
             left = self._handle_left()
             close_old_connections()
-            new = self._group.read_new(wait_milliseconds=SHORT_WAIT_MILLISECONDS if left else WAIT_MILLISECONDS)
+            new = self._door.take(self._group, wait_milliseconds=SHORT_WAIT_MILLISECONDS if left else WAIT_MILLISECONDS)
         except NoGroup:
             self._has_group = False
             return 0
