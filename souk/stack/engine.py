@@ -7,6 +7,7 @@ So Java itself joins a batch's keys, values and destinations, each into one text
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ import jpype
 HEARTBEATS = "__debezium-heartbeat."
 # What Debezium Server writes where a record has no key or no value, and what Java's joining makes of those.
 NOTHING, JOINED_NOTHING = "default", "null"
+# After each batch: what comes meanwhile is one batch, with one write of the place in the log. What comes after a quiet
+# time waits for nothing.
+GATHER_SECONDS = 0.02
 log = logging.getLogger("souk.capture")
 
 
@@ -76,6 +80,8 @@ class BatchConsumer:
             # The place in the log is the last record's; marking each would come to the same.
             committer.markProcessed(records.get(records.size() - 1))
             committer.markBatchFinished()
+            if additions:
+                time.sleep(GATHER_SECONDS)
         except Exception as error:  # noqa: BLE001 - Java's too; told by whoever runs the engine
             self.failure = error
             jpype.JClass("java.lang.Thread").currentThread().interrupt()
