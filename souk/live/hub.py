@@ -82,7 +82,10 @@ class Hub:
     async def present(self) -> int:
         """The position of now, to be asked for right before `join`. Raises django.db.Error."""
         if not self._listeners:
-            self.tail = max(await ask(present_position), self.tail)
+            present = await ask(present_position)
+            # Whoever joined meanwhile is still to be woken for what lies behind the tail.
+            if not self._listeners:
+                self.tail = max(present, self.tail)
         return self.tail
 
     def join(self, listener: Listener) -> None:

@@ -56,8 +56,8 @@ def run_worker(consumers: Sequence[Consumer], *, client: redis.Redis, stop: thre
     """Let every consumer hear with all its hands, until `stop` is set."""
     news = threading.Event()
     hands = [
-        Hand(consumer, client=client, reader=reader_name(number), news=news, door=door)
-        for consumer, door in [(consumer, Door()) for consumer in consumers]
+        Hand(consumer, client=client, reader=reader_name(number), news=news, intake=intake)
+        for consumer, intake in [(consumer, Intake()) for consumer in consumers]
         for number in range(consumer.hands)
     ]
     works: dict[str, Callable[[], float]] = {hand.name: hand.work for hand in hands}
@@ -84,7 +84,7 @@ def subject_of(notice: Notice) -> Subject:
     return Subject(notice.subject_type, notice.subject_id)
 
 
-class Door:
+class Intake:
     """Where the hands of one consumer take in what is new, one at a time: several that waited would part it."""
 
     def __init__(self) -> None:
@@ -109,13 +109,13 @@ class Hand:
     """One reader of a consumer's group. It works in one thread."""
 
     def __init__(
-        self, consumer: Consumer, *, client: redis.Redis, reader: str, news: threading.Event, door: Door
+        self, consumer: Consumer, *, client: redis.Redis, reader: str, news: threading.Event, intake: Intake
     ) -> None:
         self.name = f"{consumer.name} {reader}"
         self._consumer = consumer
         self._group = Group(client, consumer, reader)
         self._news = news
-        self._door = door
+        self._intake = intake
         self._has_group = False
         self._has_left = True
         self._next_claim = 0.0
@@ -134,7 +134,9 @@ class Hand:
         try:
             left = self._handle_left()
             close_old_connections()
-            new = self._door.take(self._group, wait_milliseconds=SHORT_WAIT_MILLISECONDS if left else WAIT_MILLISECONDS)
+            new = self._intake.take(
+                self._group, wait_milliseconds=SHORT_WAIT_MILLISECONDS if left else WAIT_MILLISECONDS
+            )
         except NoGroup:
             self._has_group = False
             return 0

@@ -81,3 +81,32 @@ def test_a_hub_asks_nothing_while_nobody_listens_and_whoever_comes_begins_at_the
     # At most the look that was under way when one left, and none of what happened while nobody was there.
     assert 2 <= len(looks_from) <= 6
     assert set(looks_from) == {5000, 10000}
+
+
+def test_who_joins_while_another_asks_for_the_present_is_woken_for_what_comes_between(
+    monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    first = Listener(uuid4(), "", 10)
+
+    async def ask(question: Callable[[], Any]) -> Any:
+        if question is not present_position:
+            return question()
+        if opened.tail < 10:
+            return 10
+        # While the second one asks, the first has joined and read, and something happens.
+        opened.join(first)
+        return 11
+
+    async def two_come_at_once() -> None:
+        await opened.open()
+        await opened.present()
+        try:
+            await asyncio.wait_for(first.woken.wait(), 5)
+        finally:
+            await opened.close()
+
+    settings.REDIS_URL = ""
+    monkeypatch.setattr(hub, "ask", ask)
+    monkeypatch.setattr(hub, "news_since", lambda tail: (11, {first.user_id} if tail < 11 else set(), False))
+    opened = Hub()
+    asyncio.run(two_come_at_once())
