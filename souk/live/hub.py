@@ -151,7 +151,8 @@ class Hub:
                 for listener in [one for reader in readers for one in self._listeners.get(reader, ())]:
                     listener.woken.set()
                 # After the waking, in the same step: whoever is not woken has read everything up to here.
-                self.tail = tail
+                # Never back: a look that began before a quiet time may end after it.
+                self.tail = max(tail, self.tail)
             if self.tail != before or not expected or pause is None or self._news.is_set():
                 return
             await asyncio.sleep(pause)

@@ -57,7 +57,7 @@ def run_worker(consumers: Sequence[Consumer], *, client: redis.Redis, stop: thre
     news = threading.Event()
     hands = [
         Hand(consumer, client=client, reader=reader_name(number), news=news, intake=intake)
-        for consumer, intake in [(consumer, Intake()) for consumer in consumers]
+        for consumer, intake in [(consumer, Intake(consumer.batch)) for consumer in consumers]
         for number in range(consumer.hands)
     ]
     works: dict[str, Callable[[], float]] = {hand.name: hand.work for hand in hands}
@@ -87,7 +87,8 @@ def subject_of(notice: Notice) -> Subject:
 class Intake:
     """Where the hands of one consumer take in what is new, one at a time: several that waited would part it."""
 
-    def __init__(self) -> None:
+    def __init__(self, batch: int) -> None:
+        self._batch = batch
         self._lock = threading.Lock()
         self._next = 0.0
 
@@ -98,7 +99,8 @@ class Intake:
         try:
             time.sleep(max(self._next - time.monotonic(), 0))
             new = group.read_new(wait_milliseconds=wait_milliseconds)
-            if new:
+            # Where a whole batch waited the next one does too.
+            if 0 < len(new) < self._batch:
                 self._next = time.monotonic() + GATHER_SECONDS
             return new
         finally:
