@@ -18,7 +18,7 @@ from django.apps import apps
 from django.db import connection
 
 from souk.eventlog.models import Subject
-from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
+from souk.eventlog.operations import number_events, number_waiting_events
 from souk.kit.cursor import BadCursor, decode_cursor, encode_cursor
 from souk.kit.problem import MalformedRequest, Refused
 
@@ -116,8 +116,7 @@ def present_position() -> int:
     Not a moment: what was written before it and is committed after it happens after it. Numbering first, so that what
     was committed before it is left out; and who replays it finds it numbered.
     """
-    while number_events() == NUMBER_EVENTS_AT_ONCE:
-        pass
+    number_waiting_events()
     return last_position()
 
 

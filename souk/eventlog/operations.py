@@ -303,6 +303,12 @@ def number_events(*, limit: int = NUMBER_EVENTS_AT_ONCE) -> int:
     return int(numbered)
 
 
+def number_waiting_events() -> None:
+    """Give every committed event its place in the feed, or leave that to the process that is at it."""
+    while number_events() == NUMBER_EVENTS_AT_ONCE:
+        pass
+
+
 def _json(data: Mapping[str, Any]) -> str:
     return msgspec.json.encode(data).decode()
 
@@ -327,5 +333,6 @@ __all__ = [
     "change_state_of_many",
     "database_now",
     "number_events",
+    "number_waiting_events",
     "record",
 ]

@@ -11,7 +11,7 @@ from django.db import connection
 from souk.accounts.operations import purge_dead_tokens, purge_old_sessions, send_due_mails
 from souk.bags.operations import abandon_untouched_bags
 from souk.catalog.operations.tagging import fold_tag_uses
-from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
+from souk.eventlog.operations import number_waiting_events
 from souk.orders.machine import PENDING
 from souk.orders.operations import expire_due_orders
 from souk.orders.operations.auditing import note_drift
@@ -68,12 +68,6 @@ def until_next_deadline() -> float:
         )
         (seconds,) = cursor.fetchone()
     return 60.0 if seconds is None else float(seconds)
-
-
-def number_waiting_events() -> None:
-    """Give every committed event its place in the feed."""
-    while number_events() == NUMBER_EVENTS_AT_ONCE:
-        pass
 
 
 def reconcile_last_hour() -> None:

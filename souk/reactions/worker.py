@@ -12,7 +12,7 @@ import structlog
 from django.conf import settings
 from django.db import close_old_connections
 
-from souk.eventlog.operations import NUMBER_EVENTS_AT_ONCE, number_events
+from souk.eventlog.operations import number_waiting_events
 from souk.reactions import measures
 from souk.reactions.consumers import CONSUMERS
 from souk.reactions.hearing import Subject, catch_up, is_in_log
@@ -74,8 +74,7 @@ def number_after(news: threading.Event) -> float:
     if not news.wait(WAIT_MILLISECONDS / 1000):
         return 0
     news.clear()
-    while number_events() == NUMBER_EVENTS_AT_ONCE:
-        pass
+    number_waiting_events()
     return NUMBER_EVERY_SECONDS
 
 
