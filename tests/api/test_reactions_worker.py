@@ -260,8 +260,8 @@ def test_a_worker_outlives_the_loss_of_all_its_connections(streams: redis.Redis)
         wait_until(lambda: heard_of(sample) == [1])
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
+                " AND datname = current_database() AND pid <> pg_backend_pid()"
             )
         streams.client_kill_filter(_type="normal", skipme=True)
         put_into_streams(streams, [tell(sample, 2)])
