@@ -18,6 +18,17 @@ done = function(summary, latency)
         latency:percentile(99), all.connect + all.read + all.write + all.status + all.timeout))
 end
 """
+# Makes each request for an address with a star its own: no cache has the answer.
+ANOTHER = """
+if wrk.path:find("*", 1, true) then
+    local head, tail = wrk.path:match("^(.-)%*(.*)$")
+    local number = 1e9 + os.time() % 1e5 * 1e4
+    request = function()
+        number = number + 1
+        return wrk.format("GET", head .. string.format("%d", number) .. tail)
+    end
+end
+"""
 
 
 @dataclass(frozen=True)

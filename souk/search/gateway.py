@@ -122,6 +122,7 @@ def client() -> Any:
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return library().OpenSearch(
         [settings.SEARCH_URL],
+        connection_class=import_module("souk.search.wire").SearchConnection,
         timeout=SEARCH_SECONDS,
         max_retries=0,
         pool_maxsize=16,
@@ -151,13 +152,15 @@ def why(error: Exception) -> str:
 def search(body: Mapping[str, Any]) -> list[Hit]:
     """The hits of a search in the serving index, which asks for `sort` with `published_id` last. Raises SearchAway.
 
-    Nothing stored is read, not even the ids of the documents: that is a quarter of the server's time for a page.
+    Nothing stored is read, not even the ids of the documents: that is a quarter of the server's time for a page. What
+    many ask for is found once until the index shows something new: the server keeps pages only where it is told to.
     """
     try:
         told = ask(
             "POST", f"/{ALIAS}/_search", msgspec.json.encode({**body, "stored_fields": "_none_"}),
             seconds=SEARCH_SECONDS,
             # Every page of one question from the same copy: between copies scores differ a little.
+            request_cache="true",
             preference=f"q{crc32(msgspec.json.encode(body['query']))}",
             filter_path="timed_out,_shards.failed,hits.hits.sort",
         )  # fmt: skip
