@@ -39,7 +39,7 @@ class SearchConnection(opensearchpy.Urllib3HttpConnection):
         return answer.status, answer.headers, told
 
     def _head(self, method: str, target: str, headers: Mapping[str, str] | None, length: int) -> bytes:
-        lines = [f"{method} {target} HTTP/1.1", f"host: {self.hostname}:{self.port}", f"content-length: {length}"]
+        lines = [f"{method} {target} HTTP/1.1", f"host: {self.host.partition('://')[2]}", f"content-length: {length}"]
         lines += [f"{name}: {value}" for name, value in {**self.headers, **(headers or {})}.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
