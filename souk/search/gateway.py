@@ -18,6 +18,8 @@ from zlib import crc32
 import msgspec
 from django.conf import settings
 
+from souk.search.answers import Answer
+
 # What the shop reads by. Behind it is one index at a time; a second one is filled beside it.
 ALIAS = "souk-products"
 # A shop that waits longer asks PostgreSQL instead.
@@ -121,13 +123,9 @@ def client() -> Any:
     for name in ("opensearch", "opensearchpy.trace"):  # it tells every request, and how to make it with curl
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return library().OpenSearch(
-        [settings.SEARCH_URL],
-        connection_class=import_module("souk.search.wire").SearchConnection,
-        timeout=SEARCH_SECONDS,
-        max_retries=0,
-        pool_maxsize=16,
-        ca_certs=settings.SEARCH_CA_FILE or None,
-    )
+        [settings.SEARCH_URL], connection_class=import_module("souk.search.wire").SearchConnection,
+        timeout=SEARCH_SECONDS, max_retries=0, pool_maxsize=16, ca_certs=settings.SEARCH_CA_FILE or None,
+    )  # fmt: skip
 
 
 def ask(method: str, path: str, body: bytes | None = None, *, seconds: float = BULK_SECONDS, **query: Any) -> Any:
@@ -152,23 +150,27 @@ def why(error: Exception) -> str:
 def search(body: Mapping[str, Any]) -> list[Hit]:
     """The hits of a search in the serving index, which asks for `sort` with `published_id` last. Raises SearchAway.
 
-    Nothing stored is read, not even the ids of the documents: that is a quarter of the server's time for a page. What
-    many ask for is found once until the index shows something new: the server keeps pages only where it is told to.
+    Nothing stored is read, not even ids: that is a quarter of the server's time for a page. What many ask for is found
+    once until the index shows something new: the server keeps pages only where it is told to.
     """
     try:
         told = ask(
             "POST", f"/{ALIAS}/_search", msgspec.json.encode({**body, "stored_fields": "_none_"}),
             seconds=SEARCH_SECONDS,
-            # Every page of one question from the same copy: between copies scores differ a little.
             request_cache="true",
+            # Every page of one question from the same copy: between copies scores differ a little.
             preference=f"q{crc32(msgspec.json.encode(body['query']))}",
             filter_path="timed_out,_shards.failed,hits.hits.sort",
         )  # fmt: skip
+        answer = msgspec.convert(told, Answer)
     except library().NotFoundError as error:
         raise SearchAway(NO_INDEX) from error
-    if told.get("timed_out") or told.get("_shards", {}).get("failed"):
+    # The last two come out of the library, over JSON that says nothing, or too much.
+    except (library().ConflictError, msgspec.ValidationError, AttributeError, RecursionError) as error:
+        raise SearchAway(f"what it answers is no answer to a search ({type(error).__name__})") from error
+    if answer.timed_out or answer.shards.failed:
         raise SearchAway("a part of the index did not answer")
-    return [hit["sort"] for hit in told.get("hits", {}).get("hits", [])]
+    return [hit.sort for hit in answer.hits.hits]
 
 
 REINDEX = "run `souk search reindex`"

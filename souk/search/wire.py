@@ -1,7 +1,7 @@
 """How a search travels: over the library's own connections, with as little Python as a page of products allows.
 
-urllib3 writes head and body of a request apart, and wraps the answer four times: 0.25 ms of processor for a search that
-the server answers in 0.3. Everything but a search goes its way.
+urllib3 writes head and body of a request apart, and wraps the answer four times: 0.16 ms more of processor for a search
+that the server answers in 0.3. Everything but a search goes its way.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from http.client import HTTPConnection, HTTPResponse
 from ssl import SSLError
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import opensearchpy
 
@@ -22,10 +22,13 @@ class SearchConnection(opensearchpy.Urllib3HttpConnection):
         self, method: str, url: str, params: Mapping[str, Any] | None = None, body: bytes | None = None,
         timeout: float | None = None, ignore: Collection[int] = (), headers: Mapping[str, str] | None = None,
     ) -> Any:  # fmt: skip
-        """Status, headers and text of an answer. Raises what the library's own connection raises."""
+        """Status, headers and text of an answer. Raises the library's exceptions.
+
+        A search knows no `ignore`, and of `http_auth` only name and password.
+        """
         if not url.endswith("/_search") or body is None:
             return super().perform_request(method, url, params, body, timeout, ignore, headers)
-        target = f"{self.url_prefix}{url}?{urlencode(params)}" if params else self.url_prefix + url
+        target = quote(self.url_prefix + url, safe="/%") + (f"?{urlencode(params)}" if params else "")
         try:
             answer, told = self._asked(self._head(method, target, headers, len(body)) + body, method, timeout)
         except TimeoutError as error:
@@ -39,8 +42,14 @@ class SearchConnection(opensearchpy.Urllib3HttpConnection):
         return answer.status, answer.headers, told
 
     def _head(self, method: str, target: str, headers: Mapping[str, str] | None, length: int) -> bytes:
-        lines = [f"{method} {target} HTTP/1.1", f"host: {self.host.partition('://')[2]}", f"content-length: {length}"]
-        lines += [f"{name}: {value}" for name, value in {**self.headers, **(headers or {})}.items()]
+        # A default port is left out: there are proxies that compare the whole of it.
+        host = self.host.partition("://")[2].removesuffix(":443" if self.use_ssl else ":80")
+        sent = (
+            {"host": host, "accept-encoding": "identity", "content-length": length} | self.headers | dict(headers or {})
+        )
+        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+        if any("\r" in line or "\n" in line for line in lines):
+            raise ValueError("a header has one line")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
     def _asked(self, request: bytes, method: str, timeout: float | None) -> tuple[HTTPResponse, str]:
@@ -60,7 +69,8 @@ class SearchConnection(opensearchpy.Urllib3HttpConnection):
             answer = HTTPResponse(connection.sock, method=method)
             answer.begin()
             told = answer.read().decode("utf-8", "surrogatepass")
-            if answer.will_close:
+            # After an answer that only announces another one, that other one is still to come.
+            if answer.will_close or answer.status < 200:
                 connection.close()
         except BaseException:
             connection.close()

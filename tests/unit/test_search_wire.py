@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import shutil
+import ssl
+import subprocess
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import opensearchpy
 import pytest
 
+from souk.search import gateway
 from souk.search.wire import SearchConnection
 
 FOUND = b'{"hits":{"hits":[]}}'
@@ -131,6 +136,96 @@ def test_an_answer_that_ends_early_is_a_failure(server: Server) -> None:
     server.length, server.closes = len(FOUND) + 1, True
     with pytest.raises(opensearchpy.ConnectionError):
         ask(server.connection())
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b""),
+        (204, b""),
+        (200, b"null"),
+        (200, b"[]"),
+        (200, b'{"hits":null}'),
+        (200, b'{"hits":{"hits":[{"_id":"1"}]}}'),
+        (200, b"[" * 100_000),
+        (200, b"<html>"),
+        (503, b"null"),
+        (429, b'"later"'),
+        (409, b"{}"),
+        (404, b"{}"),
+    ],
+)
+def test_whatever_comes_instead_of_an_answer_leaves_the_search_to_postgresql(
+    server: Server, settings: Any, status: int, body: bytes
+) -> None:
+    settings.SEARCH_URL = f"http://127.0.0.1:{server.port}"
+    server.status, server.body = status, body
+    gateway.client.cache_clear()
+    try:
+        with pytest.raises(gateway.SearchAway):
+            gateway.search({"size": 1, "query": {"match_all": {}}})
+    finally:
+        gateway.client.cache_clear()
+
+
+def test_an_answer_that_only_announces_another_one_ends_the_connection(server: Server) -> None:
+    connection = server.connection()
+    server.status = 103
+    with pytest.raises(opensearchpy.TransportError):
+        ask(connection)
+    server.status = 200
+    assert ask(connection)[0] == 200
+    assert len(server.peers) == 2
+
+
+@pytest.mark.parametrize(("tls", "port", "host"), [(True, 443, "shop"), (False, 80, "shop"), (True, 80, "shop:80")])
+def test_a_default_port_is_not_named(tls: bool, port: int, host: str) -> None:
+    connection = SearchConnection(host="shop", port=port, use_ssl=tls)
+    assert f"\r\nhost: {host}\r\n".encode() in connection._head("POST", SEARCH, None, 0)
+
+
+def test_a_header_of_two_lines_is_refused() -> None:
+    with pytest.raises(opensearchpy.ConnectionError):
+        SearchConnection(host="127.0.0.1", port=1).perform_request("POST", SEARCH, None, b"{}", headers={"a": "b\r\nc"})
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not here (Debian: apt-get install openssl)")
+def test_a_certificate_is_believed_as_the_librarys_own_connection_believes_it(tmp_path: Path) -> None:
+    """By whom it must be signed, and for which name, comes from urllib3 still."""
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+         "-addext", "subjectAltName=DNS:localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["content-length"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.end_headers()
+            self.wfile.write(FOUND)
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002  # the base class names it so
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        http.socket = context.wrap_socket(http.socket, server_side=True)
+        threading.Thread(target=http.serve_forever, daemon=True).start()
+        try:
+            for host, trusted in (("localhost", True), ("127.0.0.1", True), ("localhost", False)):
+                more: Any = {"ca_certs": str(certificate)} if trusted else {}
+                connection = SearchConnection(host=host, port=http.server_address[1], use_ssl=True, timeout=5, **more)
+                if (host, trusted) == ("localhost", True):
+                    assert ask(connection)[0] == 200
+                else:
+                    with pytest.raises(opensearchpy.SSLError):
+                        ask(connection)
+        finally:
+            http.shutdown()
 
 
 def test_a_server_that_is_not_there_is_a_failure(server: Server) -> None:
