@@ -68,7 +68,7 @@ def test_the_whole_takes_less_than_a_gibibyte_at_rest(own_stack: SoukStack) -> N
     found = own_stack.status()
     assert found["rss_bytes"] == sum(process["rss_bytes"] for process in found["processes"])
     # What is ready has still something to put down: on a busy machine it is not at rest yet.
-    wait_for(lambda: own_stack.status()["rss_bytes"] < 1 << 30, what="all processes are at rest", seconds=60)
+    wait_for(lambda: own_stack.status()["rss_bytes"] < 1 << 30, what="all processes are at rest", seconds=180)
 
 
 def test_a_committed_event_reaches_its_stream_with_the_fields_of_the_log(souk_stack: SoukStack) -> None:
