@@ -31,6 +31,7 @@ ROOM_EXTRAS = {
         "hashing.py": "the password hasher that Django loads",
         "tokens.py": "the validator that django-oauth-toolkit loads",
     },
+    "search": {"wire.py": "the connection that opensearch-py makes, and what it brings"},
 }
 NAMES_THAT_SAY_NOTHING = {
     "utils",

@@ -9,7 +9,7 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from typing import Any
 from uuid import UUID
@@ -17,8 +17,6 @@ from zlib import crc32
 
 import msgspec
 from django.conf import settings
-
-from souk.search.answers import Answer
 
 # What the shop reads by. Behind it is one index at a time; a second one is filled beside it.
 ALIAS = "souk-products"
@@ -117,13 +115,17 @@ def library() -> Any:
     return import_module("opensearchpy")
 
 
+# Our side of it, which loads it too.
+wire = partial(import_module, "souk.search.wire")
+
+
 @cache
 def client() -> Any:
     """The client of this process; it keeps its connections, and never tries again by itself."""
     for name in ("opensearch", "opensearchpy.trace"):  # it tells every request, and how to make it with curl
         logging.getLogger(name).setLevel(logging.CRITICAL)
     return library().OpenSearch(
-        [settings.SEARCH_URL], connection_class=import_module("souk.search.wire").SearchConnection,
+        [settings.SEARCH_URL], connection_class=wire().SearchConnection,
         timeout=SEARCH_SECONDS, max_retries=0, pool_maxsize=16, ca_certs=settings.SEARCH_CA_FILE or None,
     )  # fmt: skip
 
@@ -156,13 +158,12 @@ def search(body: Mapping[str, Any]) -> list[Hit]:
     try:
         told = ask(
             "POST", f"/{ALIAS}/_search", msgspec.json.encode({**body, "stored_fields": "_none_"}),
-            seconds=SEARCH_SECONDS,
-            request_cache="true",
+            seconds=SEARCH_SECONDS, request_cache="true",
             # Every page of one question from the same copy: between copies scores differ a little.
             preference=f"q{crc32(msgspec.json.encode(body['query']))}",
             filter_path="timed_out,_shards.failed,hits.hits.sort",
         )  # fmt: skip
-        answer = msgspec.convert(told, Answer)
+        answer = msgspec.convert(told, wire().Answer)
     except library().NotFoundError as error:
         raise SearchAway(NO_INDEX) from error
     # The last two come out of the library, over JSON that says nothing, or too much.

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 import opensearchpy
+from msgspec import Struct, field
 
 
 class SearchConnection(opensearchpy.Urllib3HttpConnection):
@@ -78,3 +79,29 @@ class SearchConnection(opensearchpy.Urllib3HttpConnection):
         finally:
             pool._put_conn(connection)
         return answer, told
+
+
+class Hit(Struct):
+    """A product that was found, by the values that it was sorted by."""
+
+    sort: list[Any]
+
+
+class Page(Struct):
+    """Those of a page."""
+
+    hits: list[Hit] = []
+
+
+class Shards(Struct):
+    """The parts of the index that were asked."""
+
+    failed: int = 0
+
+
+class Answer(Struct):
+    """The whole, as far as it is read: what it leaves out is as below."""
+
+    timed_out: bool = False
+    shards: Shards = field(name="_shards", default_factory=Shards)
+    hits: Page = field(default_factory=Page)
