@@ -228,7 +228,7 @@ def test_a_certificate_is_believed_as_the_librarys_own_connection_believes_it(tm
             http.shutdown()
 
 
-def test_a_server_that_is_not_there_is_a_failure(server: Server) -> None:
+def test_a_server_that_is_not_there_is_a_failure() -> None:
     with pytest.raises(opensearchpy.ConnectionError):
         SearchConnection(host="127.0.0.1", port=1, timeout=5).perform_request("POST", SEARCH, None, b"{}")
 
