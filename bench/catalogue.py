@@ -59,11 +59,12 @@ PARTS = f"""
       CROSS JOIN LATERAL (SELECT md5('tag' || n)::uuid AS id, 'tag-' || n AS name) tag
      GROUP BY k
 """
-PEOPLE = f"""
+PEOPLE = """
     INSERT INTO accounts_user (id, created, updated, last_sequence, username, display_name, bio, email, email_verified,
                                is_staff, is_active, password)
-    SELECT md5('seller' || n)::uuid, now(), now(), 1, 'seller-' || n, 'Seller ' || n, '', '', false, false, true, '!'
-      FROM generate_series(1, {SELLERS}) AS n
+    SELECT md5(replace(name, '-', ''))::uuid, now(), now(), 1, name, name, '', '', false, false, true, '!'
+      FROM unnest(%s::text[]) AS name
+    ON CONFLICT DO NOTHING
 """
 WORDS_OF_STAFF = f"""
     INSERT INTO catalog_tag (id, created, updated, name, description)
@@ -132,7 +133,7 @@ def fill(url: str, products: int) -> None:
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("SET maintenance_work_mem = '1GB'; SET work_mem = '512MB'; SET synchronous_commit = off")
         connection.execute("SET max_parallel_maintenance_workers = 0")
-        connection.execute(PEOPLE.encode())
+        connection.execute(PEOPLE, [[f"seller-{number}" for number in range(1, SELLERS + 1)]])
         connection.execute(WORDS_OF_STAFF.encode())
         client = psycopg.ClientCursor(connection)
         client.execute(PARTS.encode(), {"texts": min(products, TEXTS)})

@@ -7,6 +7,7 @@ import json
 import os
 import re
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +17,43 @@ from bench.search import doors, literal, subjects
 
 RESULTS = Path(__file__).parent / "results" / "scale.json"
 PICTURE = Path(__file__).parent.parent / "docs" / "search-scale.svg"
-TIMES = 300
+TURNS, AT_ONCE = 10, 50
 WIDTH, HEIGHT, LEFT, BOTTOM = 760, 420, 60, 40
 
 
-def measured(url: str) -> dict[str, dict[str, float]]:
-    """p50 and p99 in milliseconds of each door's statement, one connection, warm."""
-    told = {}
-    with psycopg.connect(url, autocommit=True) as connection:
-        for name, (_, statement, values) in doors(subjects(url)).items():
-            text = literal(statement, values).encode()
-            took = []
-            for _ in range(TIMES):
-                began = time.perf_counter()
-                connection.execute(text, prepare=True).fetchall()
-                took.append((time.perf_counter() - began) * 1000)
-            took = sorted(took[10:])
-            told[name] = {"p50": round(took[len(took) // 2], 2), "p99": round(took[int(len(took) * 0.99)], 2)}
-            print(name, told[name], flush=True)  # noqa: T201  # a measurement talks to a terminal
+def measured(urls: dict[str, str]) -> dict[str, dict[str, dict[str, float]]]:
+    """p50 and p99 in milliseconds of each door's statement at each size, one connection, warm.
+
+    The sizes take turns, so that all of them meet the same seconds of the machine.
+    """
+    told: dict[str, dict[str, dict[str, float]]] = {size: {} for size in urls}
+    with ExitStack() as stack:
+        connections = {size: stack.enter_context(psycopg.connect(url, autocommit=True)) for size, url in urls.items()}
+        asked = {size: doors(subjects(url)) for size, url in urls.items()}
+        for name in next(iter(asked.values())):
+            took: dict[str, list[float]] = {size: [] for size in urls}
+            for turn in range(TURNS + 1):
+                for size, connection in connections.items():
+                    _, statement, values = asked[size][name]
+                    seen = times(connection, literal(statement, values).encode())
+                    took[size] += seen if turn else []
+            for size, every in took.items():
+                every.sort()
+                told[size][name] = {
+                    "p50": round(every[len(every) // 2], 2), "p99": round(every[int(len(every) * 0.99)], 2),
+                }  # fmt: skip
+                print(name, size, told[size][name], flush=True)  # noqa: T201  # a measurement talks to a terminal
     return told
+
+
+def times(connection: psycopg.Connection, statement: bytes) -> list[float]:
+    """What each of so many executions took, in milliseconds."""
+    took = []
+    for _ in range(AT_ONCE):
+        began = time.perf_counter()
+        connection.execute(statement, prepare=True).fetchall()
+        took.append((time.perf_counter() - began) * 1000)
+    return took
 
 
 def picture(told: dict[str, dict[str, Any]]) -> str:
@@ -76,10 +95,7 @@ def main() -> None:
     asked = argparse.ArgumentParser(description=__doc__)
     asked.add_argument("sizes", nargs="+", type=int)
     server = os.environ["SOUK_DATABASE_URL"]
-    told: dict[str, dict[str, Any]] = {}
-    for size in asked.parse_args().sizes:
-        print(f"{size} products", flush=True)  # noqa: T201  # a measurement talks to a terminal
-        told[str(size)] = measured(re.sub(r"/[^/]*$", f"/souk_bench_{size}", server))
+    told = measured({str(size): re.sub(r"/[^/]*$", f"/souk_bench_{size}", server) for size in asked.parse_args().sizes})
     RESULTS.write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     PICTURE.write_text(picture(told), encoding="utf-8")
 

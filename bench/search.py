@@ -14,16 +14,24 @@ from typing import Any
 
 import psycopg
 
-from bench.catalogue import fill, word_of
+from bench.catalogue import PEOPLE, fill, word_of
 from bench.server import cpu_seconds, database, pgbench, post, serving, wrk
 from souk import settings
 from souk.catalog.operations.showing import ONE, SUGGESTED_BEGINNING
 from souk.kit.postgresql.prepared import with_limit
 from souk.search.operations.finding import BEST as BEST_FOUND
-from souk.search.operations.finding import BUDGET, CANDIDATES, FOUND, NEWEST, OF_SELLER
+from souk.search.operations.finding import BUDGET, CANDIDATES, FOUND, NEWEST, OF_FOLLOWED, OF_SELLER
 
 RESULTS = Path(__file__).parent / "results"
-RARE_TAG, RARE_SELLER = "tag-150", "seller-900"
+RARE_TAG, RARE_SELLER, FOLLOWER = "tag-150", "seller-900", "follower"
+# Somebody who follows all sellers of the catalogue.
+FOLLOWS = """
+    INSERT INTO accounts_follow (id, created, updated, follower_id, followed_id)
+    SELECT gen_random_uuid(), now(), now(), f.id, s.id
+      FROM accounts_user f JOIN accounts_user s ON s.username LIKE 'seller-%%'
+     WHERE f.username = %s
+    ON CONFLICT DO NOTHING
+"""
 
 
 def doors(one: dict[str, str]) -> dict[str, tuple[str, str, dict[str, Any]]]:
@@ -47,14 +55,20 @@ def doors(one: dict[str, str]) -> dict[str, tuple[str, str, dict[str, Any]]]:
     }  # fmt: skip
     found = {name: (path(query), FOUND, parameters(query)) for name, query in searches.items()}
     newest = {"before": "ffffffff-ffff-ffff-ffff-ffffffffffff", "limit": 20, "caller_id": None}
-    best = parameters({"q": "ordinary"}) | {"score": None, "candidates": CANDIDATES, "before": None}
+    first = {"score": None, "candidates": CANDIDATES, "before": None}
+    best = {
+        "by relevance, 27 % match": {"q": "ordinary", "sort": "relevance"},
+        "by relevance, four words of 5 % each": {**searches["four words of 5 % each"], "sort": "relevance"},
+    }
+    rated = {name: (path(query), BEST_FOUND, parameters(query) | first) for name, query in best.items()}
     return {
         "list": ("/products", NEWEST, newest),
         "show": (f"/products/{one['product']}", ONE, {"id": one["product"], "caller_id": None}),
         "tag suggestions": ("/tags?prefix=tag-1", SUGGESTED_BEGINNING, {"prefix": "tag-1", "limit": 10}),
+        "feed of 1,000 followed": ("/me/feed", OF_FOLLOWED, {**newest, "follower": one["follower"]}),
         "store of a user": (f"/users/{one['seller']}/products", OF_SELLER, {**newest, "seller": one["seller"]}),
         **found,
-        "by relevance, 27 % match": ("/products?q=ordinary&sort=relevance", BEST_FOUND, best),
+        **rated,
     }
 
 
@@ -99,13 +113,14 @@ def measured(url: str, one: dict[str, str], *, seconds: int, only: str) -> dict[
     """Every door under wrk and its statement under pgbench, one after the other, so that both meet the same machine."""
     told: dict[str, Any] = {}
     with serving(url) as address:
-        token = signed_in(address)
+        token = signed_in(url, address)
         for name, (where, statement, values) in doors(one).items():
             if only not in name:
                 continue
-            wrk(f"{address}/api/v1{where}", seconds=1)
+            bearer = token if where.startswith("/me/") else None
+            wrk(f"{address}/api/v1{where}", seconds=1, token=bearer)
             before = cpu_seconds(url)
-            load = wrk(f"{address}/api/v1{where}", seconds=seconds)
+            load = wrk(f"{address}/api/v1{where}", seconds=seconds, token=bearer)
             after = cpu_seconds(url)
             answers = load.per_second * seconds / 1000
             used = [round((late - early) / answers, 3) for early, late in zip(before, after, strict=True)]
@@ -118,29 +133,34 @@ def measured(url: str, one: dict[str, str], *, seconds: int, only: str) -> dict[
                 "database_cpu_ms": used[1],
             }
             if name == "list":
-                bearer = wrk(f"{address}/api/v1{where}", seconds=seconds, token=token)
-                told["list with a bearer"] = asdict(bearer)
+                told["list with a bearer"] = asdict(wrk(f"{address}/api/v1{where}", seconds=seconds, token=token))
             print(name, told[name], flush=True)  # noqa: T201  # a measurement talks to a terminal
     return told
 
 
-def signed_in(address: str) -> str:
-    """The token of a new user."""
+def signed_in(url: str, address: str) -> str:
+    """The token of a new user, who follows all sellers."""
     name, password = f"bench-{secrets.token_hex(4)}", secrets.token_hex(16)
     post(f"{address}/api/v1/users", {"username": name, "password": password})
     grant = {"grant_type": "password", "username": name, "password": password, "client_id": "souk-web"}
+    with psycopg.connect(url) as connection:
+        connection.execute(FOLLOWS, [name])
+        connection.execute("ANALYZE accounts_follow, accounts_user")
     return str(post(f"{address}/oauth/token", grant, form=True)["access_token"])
 
 
 def subjects(url: str) -> dict[str, str]:
-    """A product in the middle and a seller with few products."""
+    """A product in the middle, a seller with few products, and somebody who follows all sellers."""
     with psycopg.connect(url) as connection:
+        connection.execute(PEOPLE, [[FOLLOWER]])
+        connection.execute(FOLLOWS, [FOLLOWER])
+        connection.execute("ANALYZE accounts_follow, accounts_user")
         found = connection.execute(
             "SELECT (SELECT id FROM catalog_product ORDER BY id OFFSET 5000 LIMIT 1),"
-            " (SELECT id FROM accounts_user WHERE username = %s)",
-            [RARE_SELLER],
+            " (SELECT id FROM accounts_user WHERE username = %s), (SELECT id FROM accounts_user WHERE username = %s)",
+            [RARE_SELLER, FOLLOWER],
         ).fetchone()
-    return dict(zip(("product", "seller"), map(str, found or ()), strict=True))
+    return dict(zip(("product", "seller", "follower"), map(str, found or ()), strict=True))
 
 
 def main() -> None:

@@ -78,33 +78,14 @@ def naive(words: str, before: UUID | None, limit: int, seller: UUID | None = Non
 @pytest.mark.parametrize(
     "words",
     [
-        "thing",
-        "often",
-        "seldom",
-        "ancient",
-        "former",
-        "seldom former",
-        "often ancient",
-        "often -former",
-        "former -often",
-        "ancient or seldom",
-        "-thing",
-        "-former",
-        "nowhere",
-        '"often former"',
-        '"former often"',
-        "often thing former",
-        "often thing former ancient",
-        "thing often former ancient old -nowhere",
-        "thing -ancient -often",
-        'seldom -"often former"',
-        "thing (often or seldom) former",
-        '--"often former" thing',
-        'often -"example.com:8080" or seldom',
-        "-nowhere often former or ancient seldom",
+        "thing", "often", "seldom", "ancient", "former", "seldom former", "often ancient", "often -former",
+        "former -often", "ancient or seldom", "-thing", "-former", "nowhere", '"often former"', '"former often"',
+        "often thing former", "often thing former ancient", "thing often former ancient old -nowhere",
+        "thing -ancient -often", 'seldom -"often former"', "thing (often or seldom) former", '--"often former" thing',
+        'often -"example.com:8080" or seldom', "-nowhere often former or ancient seldom",
         "_".join(f"w{number}" for number in range(80)),
     ],
-)
+)  # fmt: skip
 def test_the_first_pages_are_those_of_a_scan(words: str, django_db_blocker: Any) -> None:
     with django_db_blocker.unblock():
         before = None
@@ -236,7 +217,7 @@ def test_whatever_is_reckoned_the_spans_hold_what_a_scan_finds(
         while edge is not None and len(met) < 300:
             cursor.execute(
                 "SELECT keys, edge FROM reckoned(websearch_to_tsquery('souk_question', %s)) asked,"
-                " look_up_by_spans(asked.parts, %s, %s, %s, 300, NULL, NULL, NULL, false, '1 minute')",
+                " look_up_by_spans(asked.parts, %s, %s, %s, 300, NULL, NULL, NULL, false, '1 minute', NULL)",
                 [words, candidates, matches, edge],
             )
             keys, edge = cursor.fetchone()
@@ -244,6 +225,35 @@ def test_whatever_is_reckoned_the_spans_hold_what_a_scan_finds(
         # A look that found more than was wanted gives the newest of it: what is older than these may be left out.
         expected = naive(words, None, PRODUCTS)
         assert met[:300] == expected[:300]
+
+
+@pytest.mark.usefixtures("long_catalogue")
+def test_a_first_page_ends_by_what_it_went_through_and_not_by_the_clock(django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock():
+        # A third of the products each, none together: 12,000 candidates, of which a millisecond is allowed a sixth.
+        wish = Wish(words="often -thing former")
+        first, again = (find_newest(wish=wish, before=None, limit=20, budget="1 ms") for _ in range(2))
+        assert (first.shown, first.following) == ([], again.following)
+        assert first.following is not None
+        whole = find_newest(wish=wish, before=None, limit=20, budget="1 minute")
+        assert (whole.shown, whole.following) == ([], None)
+        rest = find_newest(wish=wish, before=first.following, limit=20, budget="1 minute")
+        assert (rest.shown, rest.following) == ([], None)
+
+
+@pytest.mark.usefixtures("long_catalogue")
+@pytest.mark.parametrize(
+    ("parts", "newest"), [(["'former'"], 24_000), (["'often'", "'former'"], 24_000), (["'ancient'"], 300)]
+)
+def test_a_leap_ends_where_the_missing_part_begins(parts: list[str], newest: int, django_db_blocker: Any) -> None:
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        last, begins = (1_700_000_000_000 + number * 600_000 for number in (PRODUCTS, newest))
+        cursor.execute("SELECT leap_to(%s::tsquery[], %s, %s, 5)", [parts, last, last - 1_000_000_000])
+        (near,) = cursor.fetchone()
+        # Two spans of the size that holds five thousandths of the products.
+        assert begins <= near < begins + 2 * 2**28
+        cursor.execute("SELECT leap_to(%s::tsquery[], %s, %s, 5)", [["'thing'"], last, last - 1_000_000_000])
+        assert cursor.fetchone() == (last - 1_000_000_000,)
 
 
 @pytest.mark.usefixtures("long_catalogue")
@@ -268,7 +278,7 @@ def test_a_page_that_is_empty_at_the_end_of_the_budget_goes_on_further_down(djan
         # So much more than was reckoned that the first look finds too much, and the budget is over.
         cursor.execute(
             "SELECT edge < %s FROM reckoned($$'thing'$$) asked,"
-            " look_up_by_spans(asked.parts, 6000, 6000, %s, 20, NULL, NULL, NULL, false, '0')",
+            " look_up_by_spans(asked.parts, 6000, 6000, %s, 20, NULL, NULL, NULL, false, '0', NULL)",
             [LAST, LAST],
         )
         assert cursor.fetchone() == (True,)
