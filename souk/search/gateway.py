@@ -155,19 +155,19 @@ def search(body: Mapping[str, Any]) -> list[Hit]:
     Nothing stored is read, not even ids: that is a quarter of the server's time for a page. What many ask for is found
     once until the index shows something new: the server keeps pages only where it is told to.
     """
+    asked = {
+        "request_cache": "true", "filter_path": "timed_out,_shards.failed,hits.hits.sort",
+        # Every page of one question from the same copy: between copies scores differ a little.
+        "preference": f"q{crc32(msgspec.json.encode(body['query']))}",
+    }  # fmt: skip
+    question = msgspec.json.encode({**body, "stored_fields": "_none_"})
     try:
-        told = ask(
-            "POST", f"/{ALIAS}/_search", msgspec.json.encode({**body, "stored_fields": "_none_"}),
-            seconds=SEARCH_SECONDS, request_cache="true",
-            # Every page of one question from the same copy: between copies scores differ a little.
-            preference=f"q{crc32(msgspec.json.encode(body['query']))}",
-            filter_path="timed_out,_shards.failed,hits.hits.sort",
-        )  # fmt: skip
-        answer = msgspec.convert(told, wire().Answer)
-    except library().NotFoundError as error:
-        raise SearchAway(NO_INDEX) from error
+        told = client().transport.get_connection().search(f"/{ALIAS}/_search", asked, question, SEARCH_SECONDS)
+        answer = msgspec.json.decode(told, type=wire().Answer)
+    except library().OpenSearchException as error:
+        raise SearchAway(NO_INDEX if isinstance(error, library().NotFoundError) else why(error)) from error
     # The last two come out of the library, over JSON that says nothing, or too much.
-    except (library().ConflictError, msgspec.ValidationError, AttributeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, AttributeError, RecursionError) as error:
         raise SearchAway(f"what it answers is no answer to a search ({type(error).__name__})") from error
     if answer.timed_out or answer.shards.failed:
         raise SearchAway("a part of the index did not answer")

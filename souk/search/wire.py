@@ -1,59 +1,61 @@
 """How a search travels: over the library's own connections, with as little Python as a page of products allows.
 
-urllib3 writes head and body of a request apart, and wraps the answer four times: 0.16 ms more of processor for a search
-that the server answers in 0.3. Everything but a search goes its way.
+urllib3 writes head and body of a request apart, wraps the answer four times, and reads its head as that of a mail: 0.25
+ms more of processor for a search that the server answers in 0.3. Everything but a search goes its way.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from http.client import HTTPConnection, HTTPResponse
+from collections.abc import Mapping
+from functools import lru_cache
+from http.client import HTTPConnection
 from ssl import SSLError
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, quote_plus
 
 import opensearchpy
+from httptools import HttpResponseParser
 from msgspec import Struct, field
+
+quoted = lru_cache(1000)(quote_plus)
+AT_ONCE = 65_536
 
 
 class SearchConnection(opensearchpy.Urllib3HttpConnection):
     """The library's connection, with a short way for searches."""
 
-    def perform_request(
-        self, method: str, url: str, params: Mapping[str, Any] | None = None, body: bytes | None = None,
-        timeout: float | None = None, ignore: Collection[int] = (), headers: Mapping[str, str] | None = None,
-    ) -> Any:  # fmt: skip
-        """Status, headers and text of an answer. Raises the library's exceptions.
+    def search(self, url: str, params: Mapping[str, str], body: bytes, timeout: float | None = None) -> bytes:
+        """The body of the answer. Raises the library's exceptions.
 
-        A search knows no `ignore`, and of `http_auth` only name and password.
+        Of `http_auth` a search knows only name and password.
         """
-        if not url.endswith("/_search") or body is None:
-            return super().perform_request(method, url, params, body, timeout, ignore, headers)
-        target = quote(self.url_prefix + url, safe="/%") + (f"?{urlencode(params)}" if params else "")
+        query = "&".join([f"{quoted(name)}={quoted(value)}" for name, value in params.items()])
         try:
-            answer, told = self._asked(self._head(method, target, headers, len(body)) + body, method, timeout)
+            head = self._head(quote(self.url_prefix + url, safe="/%") + f"?{query}", len(body))
+            answer = self._asked(head + body, timeout)
         except TimeoutError as error:
             raise opensearchpy.ConnectionTimeout("TIMEOUT", str(error), error) from error
         except SSLError as error:
             raise opensearchpy.SSLError("N/A", str(error), error) from error
-        except Exception as error:  # urllib3, http.client and the socket have many; to the caller they are one
+        except Exception as error:  # urllib3, the parser and the socket have many; to the caller they are one
             raise opensearchpy.ConnectionError("N/A", str(error), error) from error
+        told = b"".join(answer.parts)
         if not 200 <= answer.status < 300:
-            self._raise_error(answer.status, told, answer.headers.get("content-type"))
-        return answer.status, answer.headers, told
+            self._raise_error(
+                answer.status, told.decode("utf-8", "surrogatepass"), answer.headers.get("content-type", "")
+            )
+        return told
 
-    def _head(self, method: str, target: str, headers: Mapping[str, str] | None, length: int) -> bytes:
+    def _head(self, target: str, length: int) -> bytes:
         # A default port is left out: there are proxies that compare the whole of it.
         host = self.host.partition("://")[2].removesuffix(":443" if self.use_ssl else ":80")
-        sent = (
-            {"host": host, "accept-encoding": "identity", "content-length": length} | self.headers | dict(headers or {})
-        )
-        lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items())]
+        sent = {"host": host, "accept-encoding": "identity", "content-length": length} | self.headers
+        lines = [f"POST {target} HTTP/1.1", *[f"{name}: {value}" for name, value in sent.items()]]
         if any("\r" in line or "\n" in line for line in lines):
             raise ValueError("a header has one line")
         return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
 
-    def _asked(self, request: bytes, method: str, timeout: float | None) -> tuple[HTTPResponse, str]:
+    def _asked(self, request: bytes, timeout: float | None) -> Reading:
         """Write all of it at once, read all of the answer. A connection that failed is not used again."""
         if self.pool is None:
             self._create_urllib3_pool()
@@ -67,18 +69,60 @@ class SearchConnection(opensearchpy.Urllib3HttpConnection):
                 connection.connect()
             connection.sock.settimeout(connection.timeout)
             connection.sock.sendall(request)
-            answer = HTTPResponse(connection.sock, method=method)
-            answer.begin()
-            told = answer.read().decode("utf-8", "surrogatepass")
+            answer = Reading()
+            answer.read(connection.sock)
             # After an answer that only announces another one, that other one is still to come.
-            if answer.will_close or answer.status < 200:
+            if answer.closes or answer.status < 200:
                 connection.close()
         except BaseException:
             connection.close()
             raise
         finally:
             pool._put_conn(connection)
-        return answer, told
+        return answer
+
+
+class Reading:
+    """An answer while it is read. The parser calls it by what it meets."""
+
+    def __init__(self) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self.parts: list[bytes] = []
+        self.closes = False
+        self._begun = 0
+        self._has_head = self._is_whole = False
+
+    def on_message_begin(self) -> None:
+        self._begun += 1
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self._has_head = True
+
+    def on_body(self, part: bytes) -> None:
+        self.parts.append(part)
+
+    def on_message_complete(self) -> None:
+        self._is_whole = True
+
+    def read(self, sock: Any) -> None:
+        """All of one answer. Raises what the socket and the parser raise, ValueError for half of one or two."""
+        parser = HttpResponseParser(self)
+        while not self._is_whole:
+            data = sock.recv(AT_ONCE)
+            if data:
+                parser.feed_data(data)
+            elif self._has_head and not self.headers.keys() & {"content-length", "transfer-encoding"}:
+                self._is_whole = self.closes = True
+            else:
+                raise ValueError("the answer ends before its end")
+        if self._begun > 1:
+            raise ValueError("two answers to one question")
+        self.status = parser.get_status_code()
+        self.closes |= parser.get_http_version() == "1.0" or "close" in self.headers.get("connection", "").lower()
 
 
 class Hit(Struct):
