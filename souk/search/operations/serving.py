@@ -104,7 +104,8 @@ def _found(hits: Sequence[Hit], wish: Wish, limit: int, caller_id: UUID | None) 
     if not page:
         return Found((), None)
     parameters = {
-        "hits": [hit[-1] for hit in page],
+        # Written here: psycopg asks of each element how it is to be written.
+        "hits": "{" + ",".join([str(hit[-1]) for hit in page]) + "}",
         "tags": list(wish.tags),
         "seller": wish.seller,
         "currency": wish.currency,
