@@ -23,6 +23,7 @@ ALIAS = "souk-products"
 # A shop that waits longer asks PostgreSQL instead.
 SEARCH_SECONDS = 1.0
 BULK_SECONDS = 30.0
+MERGE_SECONDS = 3600.0
 MOST_BULK_BYTES = 5 * 2**20
 # Products are compared in so many parts, by the last two digits of their ids.
 PARTS = 256
@@ -50,25 +51,19 @@ ANALYSIS = {
 # Long texts are damped less than usual: titles and descriptions of goods are lists of what they are.
 SIMILARITY = {"souk": {"type": "BM25", "b": 0.3, "k1": 1.2}}
 TEXT = {"type": "text", "analyzer": "souk_text", "search_analyzer": "souk_question", "similarity": "souk"}
+KEYWORD, LONG, BOOLEAN = ({"type": name} for name in ("keyword", "long", "boolean"))
 FIELDS: dict[str, Mapping[str, Any]] = {
     "title": TEXT,
     "description": TEXT,
-    "tags": {**TEXT, "fields": {"name": {"type": "keyword"}}},
-    "price": {"type": "long"},
-    "currency": {"type": "keyword"},
-    "available": {"type": "boolean"},
-    "seller": {"type": "keyword"},
-    "state": {"type": "keyword"},
+    "tags": {**TEXT, "fields": {"name": KEYWORD}},
+    "price": LONG, "currency": KEYWORD, "available": BOOLEAN, "seller": KEYWORD, "state": KEYWORD,
     "created": {"type": "date", "format": "epoch_millis"},
     # Newest first: the moment sorts fast, the id decides within a millisecond.
-    "published": {"type": "long"},
-    "published_id": {"type": "keyword"},
+    "published": LONG, "published_id": KEYWORD,
     # A product that nobody may see stays as an empty document, so that no older version can bring it back.
-    "visible": {"type": "boolean"},
-    "version": {"type": "long"},
-    "checksum": {"type": "long"},
-    "part": {"type": "short"},
-}
+    "visible": BOOLEAN,
+    "version": LONG, "checksum": LONG, "part": {"type": "short"},
+}  # fmt: skip
 SORTED = {"field": ["published", "published_id"], "order": ["desc", "desc"], "missing": ["_last", "_last"]}
 
 
@@ -249,6 +244,11 @@ def open_index(index: str) -> None:
 def refresh(index: str) -> None:
     """Show what was written up to now. Raises SearchAway."""
     ask("POST", f"/{index}/_refresh")
+
+
+def merge(index: str, parts: int) -> None:
+    """Merge what was written into so many parts of each shard, which a search goes through one by one. SearchAway."""
+    ask("POST", f"/{index}/_forcemerge", seconds=MERGE_SECONDS, max_num_segments=parts)
 
 
 def serve_index(index: str) -> list[str]:

@@ -24,6 +24,7 @@ class Gateway:
     url: str = ""
     all_busy: bool = False
     half_busy: bool = False
+    merges_refused: bool = False
     turned_away: int = 0
     without_password: int = 0
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=60))
@@ -43,6 +44,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif gateway.all_busy:
             gateway.turned_away += 1
             self._answer(429, {"error": BUSY, "status": 429})
+        elif gateway.merges_refused and self.path.partition("?")[0].endswith("/_forcemerge"):
+            self._answer(403, {"error": {"type": "cluster_block_exception", "reason": "no"}, "status": 403})
         elif gateway.half_busy and "/_bulk" in self.path:
             self._answer(200, self._half(body))
         else:

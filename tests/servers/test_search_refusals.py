@@ -73,6 +73,20 @@ def test_documents_turned_away_out_of_a_whole_bulk_come_again(
     wait_equal(shop)
 
 
+def test_an_index_that_cannot_be_merged_serves_all_the_same(
+    client: httpx.Client, shop: Ground, gateway: Gateway
+) -> None:
+    gateway.merges_refused = True
+    try:
+        done = shop.stack.souk("search", "reindex")
+    finally:
+        gateway.merges_refused = False
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "it could not be merged, and is slower than it might be: it answers 403" in done.stderr
+    wait_asked(client)
+    wait_equal(shop)
+
+
 def test_a_wrong_password_is_named_and_not_shown(client: httpx.Client, shop: Ground, gateway: Gateway) -> None:
     assert gateway.without_password == 0
     before = shop.stack.extra

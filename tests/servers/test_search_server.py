@@ -141,6 +141,7 @@ def test_a_new_index_takes_over_while_the_shop_writes(
         stop.set()
         thread.join()
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "merged in" in done.stderr
     assert missing == []
     after = set(searcher.ask("GET", "/_alias/souk-products"))
     assert len(after) == 1
