@@ -1,12 +1,14 @@
-"""Who acts in the tests of the pages for staff, and receivers of webhooks on this machine."""
+"""Who acts in the tests of the pages for staff, receivers of webhooks on this machine, and a catalogue of years."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from souk.accounts.operations import create_user
+from tests.api.long_catalogue import filled
 from tests.api.test_staff_acts import Shop
 from tests.api.test_staff_pages import Member, signed_in
 from tests.callers import PASSWORD, SignedIn
@@ -29,3 +31,9 @@ def shop(boss: Member, seller: SignedIn, buyer: SignedIn) -> Shop:
 def loopback_allowed(settings: Any, clean_database: None) -> None:
     """Webhooks may go to this machine."""
     settings.WEBHOOK_ALLOW_LOOPBACK = True
+
+
+@pytest.fixture(scope="module")
+def long_catalogue(django_db_setup: None, django_db_blocker: Any) -> Iterator[None]:
+    with django_db_blocker.unblock(), filled():
+        yield

@@ -19,7 +19,7 @@ BUSY = {"type": "es_rejected_execution_exception", "reason": "the queue is full"
 
 @dataclass
 class Gateway:
-    """Where it listens, and what it turns away just now: everything, every second document that is written, or merges."""
+    """Where it listens, and what it turns away now: everything, every second document that is written, or merges."""
 
     url: str = ""
     all_busy: bool = False

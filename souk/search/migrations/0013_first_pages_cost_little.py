@@ -12,51 +12,69 @@ BEFORE = import_module("souk.search.migrations.0011_walk_over_a_seller")
 FILTERS, TYPES, WALK = BEFORE.FILTERS, BEFORE.TYPES, BEFORE.WALK
 
 LEAP = """
--- Whether one of the parts of a question is nowhere in the span of this level that a moment is in.
-CREATE FUNCTION lacks_at(p_parts tsquery[], p_moment bigint, p_level integer)
-RETURNS boolean LANGUAGE plpgsql STABLE AS $$
+-- How far back a part of the question is likely to be missing, in milliseconds, that is missing in a look from p_start
+-- to p_moment; NULL when none is. Only a word (a tag, a seller) can be: of a phrase the index has to go through the
+-- words. Asked is whether the word is in a thin span that should have it eight times: four times further each time
+-- until it is, and then halfway between.
+CREATE FUNCTION leap_to(p_parts tsquery[], p_moment bigint, p_start bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    span CONSTANT tsquery := quote_literal(span_lexeme(p_level, p_moment))::tsquery;
-    part tsquery;
-BEGIN
-    FOREACH part IN ARRAY p_parts LOOP
-        IF NOT EXISTS (SELECT 1 FROM search_product s WHERE s.document @@ span AND s.document @@ part) THEN
-            RETURN true;
-        END IF;
-    END LOOP;
-    RETURN false;
-END $$;
-
--- How far back a part of the question is likely to be missing, in milliseconds, when it is from p_start to p_moment:
--- asked of spans that hold so many steps of products there, four times further each time until one has all parts, and
--- then halfway between.
-CREATE FUNCTION leap_to(
-    p_parts tsquery[], p_moment bigint, p_start bigint, p_steps double precision
-) RETURNS bigint LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
-DECLARE
+    products CONSTANT double precision := (SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass);
+    steps CONSTANT double precision := (SELECT place FROM search_step ORDER BY milliseconds DESC LIMIT 1);
     oldest CONSTANT bigint := uuid_milliseconds(
         (SELECT s.published_id FROM search_product s ORDER BY s.published_id LIMIT 1));
+    most CONSTANT double precision := greatest(30000 / greatest(products, 1) * steps, 1);
     near bigint := p_start;
-    far bigint := p_start;
-    level integer := 0;
+    far bigint;
+    middle bigint;
+    part tsquery;
+    share double precision;
+    level integer;
 BEGIN
-    WHILE level < 6 AND coalesce(steps_before(p_start + (1::bigint << (12 + 4 * level))), 0)
-                        - coalesce(steps_before(p_start), 0) < p_steps LOOP
-        level := level + 1;
+    FOREACH part IN ARRAY p_parts LOOP
+        share := CASE WHEN numnode(part) = 1
+            THEN (SELECT s.share FROM search_share s WHERE s.lexeme = (tsvector_to_array(part::text::tsvector))[1]) END;
+        -- The span of a word that less than one in 2,000 products has would not be thin.
+        CONTINUE WHEN share IS NULL OR share < 0.0005;
+        level := 0;
+        WHILE level < 6 AND coalesce(steps_before(p_start + (1::bigint << (12 + 4 * level))), 0)
+                            - coalesce(steps_before(p_start), 0) < 8 / share / products * steps LOOP
+            level := level + 1;
+        END LOOP;
+        EXIT WHEN NOT has_at(part, p_start, level, most);
+        level := NULL;
     END LOOP;
-    WHILE near > oldest LOOP
-        far := greatest(near - 3 * (p_moment + 1 - near), oldest);
-        EXIT WHEN NOT lacks_at(p_parts, far, level);
+    IF level IS NULL THEN
+        RETURN NULL;
+    END IF;
+    LOOP
+        far := near - 3 * (p_moment + 1 - near);
+        EXIT WHEN far <= oldest OR has_at(part, far, level, most);
         near := far;
     END LOOP;
-    WHILE near - far > 2::bigint << (12 + 4 * level) LOOP
-        IF lacks_at(p_parts, (near + far) / 2, level) THEN
-            near := (near + far) / 2;
+    far := greatest(far, oldest);
+    WHILE near - far > 2::bigint << (12 + 4 * greatest(level, 3)) LOOP
+        middle := (near + far) / 2;
+        IF has_at(part, middle, level, most) THEN
+            far := middle;
         ELSE
-            far := (near + far) / 2;
+            near := middle;
         END IF;
     END LOOP;
     RETURN near;
+END $$;
+
+-- Whether a product of the span of this level that a moment is in has the word. Of a span of more than so many steps of
+-- products, in which to look would take long, nobody asks: it may have it.
+CREATE FUNCTION has_at(p_word tsquery, p_moment bigint, p_level integer, p_most double precision) RETURNS boolean
+LANGUAGE plpgsql STABLE AS $$
+DECLARE
+    width CONSTANT bigint := 1::bigint << (12 + 4 * p_level);
+    start CONSTANT bigint := p_moment / width * width;
+    span CONSTANT tsquery := quote_literal(span_lexeme(p_level, p_moment))::tsquery;
+BEGIN
+    RETURN (SELECT count(*) FROM search_step WHERE milliseconds >= start AND milliseconds < start + width) > p_most
+        OR EXISTS (SELECT 1 FROM search_product s WHERE s.document @@ span AND s.document @@ p_word);
 END $$;
 """
 
@@ -96,6 +114,7 @@ DECLARE
     spent double precision := 0;
     missing double precision := 0;  -- what should have been in the looks since the last that saw anything
     target bigint;                  -- how far down they may be missing
+    reach double precision := 8 * furthest;  -- of a look on the way there, until it proves right
     allowed double precision := first;
     narrow bigint;     -- no look goes over more milliseconds, until
     full_from bigint;  -- it is past the last span that held too much
@@ -124,12 +143,12 @@ BEGIN
         END IF;
         moment := uuid_milliseconds(newest);
         before := steps_before(moment + 1);
-        allowed := least(allowed, greatest(p_effort - spent - fixed, 200));
+        allowed := least(allowed, CASE WHEN p_effort IS NOT NULL THEN greatest(p_effort - spent - fixed, 200) END);
         ahead := CASE WHEN target < moment
             THEN expected * (before - coalesce(steps_before(target), 0)) / steps END;
         level := least(level + 1, 6);
         IF ahead > first THEN
-            allowed := ahead;
+            allowed := least(ahead, reach);
             level := 6;
         END IF;
         LOOP
@@ -142,24 +161,32 @@ BEGIN
         -- As many more spans of this size as are allowed, if they hold as much as the first.
         number := 1 + floor(least(greatest(
             (allowed - here) / greatest(here * width / (moment + 1 - start), allowed / 16), 0), 14));
-        number := least(number, greatest(coalesce(narrow / width, number), 1), start / width + 1);
+        number := least(number, greatest(coalesce(narrow / width, number), 1), start / width + 1,
+                        CASE WHEN ahead > first THEN greatest((start - target) / width, 0) + 1 END);
         start := start - (number - 1) * width;
         SELECT string_agg(quote_literal(span_lexeme(level, moment - place * width)), ' | ')::tsquery INTO span
           FROM generate_series(0, number - 1) AS place;
-        -- The span goes second, so that PostgreSQL begins and ends with it, and goes from candidate to candidate of the
-        -- rarest part. Of few candidates it begins with the first that all parts match: a span of millions, of which
-        -- each has it read another page, would cost more than they.
+        -- The span goes first, so that PostgreSQL begins and ends with it; second where the rarest part is one word,
+        -- from candidate to candidate of which it goes then. Any other part would first be looked for through all
+        -- products. Of few candidates it begins with the first that all parts match: a span of millions, of which each
+        -- has it read another page, would cost more than they.
         -- What was published in the same four seconds cannot be parted: an import, say.
         SELECT * INTO got
-          FROM look_for(CASE WHEN few THEN p_parts || span ELSE p_parts[:1] || span || p_parts[2:] END,
+          FROM look_for(CASE WHEN few THEN p_parts || span
+                             WHEN numnode(p_parts[1]) = 1 THEN p_parts[:1] || span || p_parts[2:]
+                             ELSE span || p_parts END,
                         first_uuid(start), edge, p_wanted - cardinality(ids),
                         CASE WHEN level + number > 1 THEN most END, p_currency, p_least, p_most, p_available);
         looked := expected * (before - coalesce(steps_before(start), 0)) / steps;
         missing := CASE WHEN got.seen > 0 THEN 0 ELSE missing + p_matches * looked / greatest(expected, 1) END;
-        -- On the way to the target there was nothing to go through: one of the parts is nowhere near.
-        spent := spent + CASE WHEN ahead > first THEN 0 ELSE fixed + looked END;
+        IF got.seen = 0 AND ahead > first THEN
+            -- There was nothing to go through on the way, as was thought: one of the parts is nowhere near.
+            reach := 4 * reach;
+        ELSE
+            spent := spent + fixed + looked;
+        END IF;
         IF missing >= 16 AND target IS NULL AND expected > 8 * furthest THEN
-            target := leap_to(p_parts, moment, start, 8 / p_matches * steps);
+            target := coalesce(leap_to(p_parts, moment, start), start);
         ELSIF got.seen > 0 THEN
             target := NULL;
         END IF;
@@ -306,12 +333,12 @@ DROP FUNCTION look_up_by_spans(tsquery[], double precision, double precision, uu
 UNDO = f"""
 DROP FUNCTION look_up_by_spans(
     tsquery[], double precision, double precision, uuid, integer, {TYPES}, interval, double precision);
-DROP FUNCTION leap_to, lacks_at;
+DROP FUNCTION leap_to, has_at;
 """
 
 
 class Migration(migrations.Migration):
-    dependencies = [("search", "0011_walk_over_a_seller")]
+    dependencies = [("search", "0012_reckon_what_is_newer")]
 
     operations = [
         migrations.RunSQL(
