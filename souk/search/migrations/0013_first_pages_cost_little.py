@@ -19,11 +19,12 @@ LEAP = """
 CREATE FUNCTION leap_to(p_parts tsquery[], p_moment bigint, p_start bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $$
 DECLARE
-    products CONSTANT double precision := (SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass);
+    products CONSTANT double precision := greatest(
+        (SELECT reltuples FROM pg_class WHERE oid = 'search_product'::regclass), 1);
     steps CONSTANT double precision := (SELECT place FROM search_step ORDER BY milliseconds DESC LIMIT 1);
     oldest CONSTANT bigint := uuid_milliseconds(
         (SELECT s.published_id FROM search_product s ORDER BY s.published_id LIMIT 1));
-    most CONSTANT double precision := greatest(30000 / greatest(products, 1) * steps, 1);
+    most CONSTANT double precision := greatest(30000 / products * steps, 1);
     near bigint := p_start;
     far bigint;
     middle bigint;
