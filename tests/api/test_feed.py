@@ -12,6 +12,7 @@ from msgspec.json import decode
 
 from souk.accounts.models import Follow, User
 from souk.search.operations.finding import MANY_FOLLOWED, find_followed
+from tests.api.long_catalogue import STOCKED
 from tests.conftest import empty_tables
 
 SELLERS, PRODUCTS = 80, 1_600
@@ -24,10 +25,6 @@ FILL = """
       FROM generate_series(1, %s) AS n,
            LATERAL (SELECT overlay(first_uuid(1700000000000 + n * 600000::bigint)::text placing lpad(to_hex(n), 12, '0')
                                    from 25 for 12)::uuid AS id) made
-"""
-STOCKED = """
-    INSERT INTO stock_stock (product_id, owner_id, on_hand, for_sale)
-    SELECT id, seller_id, 0, true FROM catalog_product ON CONFLICT DO NOTHING
 """
 
 

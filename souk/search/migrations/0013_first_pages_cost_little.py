@@ -344,6 +344,6 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunSQL(
             [LEAP, SPANS, FIND, DROP_OLD],
-            [BEFORE.SPANS, BEFORE.FIND.replace("CREATE FUNCTION", "CREATE OR REPLACE FUNCTION"), UNDO],
+            [BEFORE.SPANS, BEFORE.FIND, UNDO],
         )
     ]
